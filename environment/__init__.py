@@ -1,0 +1,1 @@
+"""Setting up the Python environment and the two engines; standard library only."""

@@ -1,0 +1,1 @@
+"""VICReg pretraining: from images to a checkpoint with its card."""

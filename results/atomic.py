@@ -1,0 +1,63 @@
+"""Files appear whole or not at all: write beside the target, fsync, rename, fsync the folder."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from results.refusal import Refusal
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file that becomes `path` when the block ends well and vanishes when it does not.
+
+    Raises:
+        Refusal: the folder cannot be written or the disk is full; `path` is then as it was before.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        temporary = Path(name)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+        _fsync_folder(path.parent)
+    except OSError as error:
+        raise Refusal(f"cannot write {path}: {error.strerror or error}; free space or choose another folder") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` atomically; see `atomic_file`."""
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write `content` to `path` as UTF-8, atomically; see `atomic_file`."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def _umask() -> int:
+    # mkstemp makes files private; a finished file gets what a plain open() would have given it.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _fsync_folder(folder: Path) -> None:
+    # Without this a rename may be lost by a power cut although the file's own bytes are safe.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

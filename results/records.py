@@ -1,0 +1,261 @@
+"""Records: one immutable, self-describing JSON file for each measured cell.
+
+A record is written once, atomically, and never overwritten; its digest is checked on every read, so a truncated or
+hand-edited file is named and skipped rather than believed.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from results import atomic
+from results.cells import is_cell
+from results.refusal import Refusal
+from results.settings import canonical_json
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a protocol measured for one cell; knows nothing of files, tables or the paper.
+
+    `value` is the number the protocol declared beforehand as the cell's (in `unit`); `final` and `best` are the last
+    and the best over the run where there are several. `details` holds every other number of the same run by name
+    (other heads, classes, temperatures), as plain JSON.
+    """
+
+    cell: str
+    value: float
+    sample_count: int
+    unit: str = "percent"
+    final: float | None = None
+    best: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CheckpointIdentity:
+    """Which weights were measured. `sha256` is that of the file as given, before any conversion.
+
+    `label` is the row of the paper's tables they belong to ("VICReg", "Barlow Twins") or names a control ("random init").
+    """
+
+    sha256: str
+    origin: str
+    label: str
+
+
+@dataclass(frozen=True)
+class DatasetIdentity:
+    """Which images were measured on. `corpus` is "official" or "digits"; only the official one meets the paper.
+
+    `counts` are images by split; `subset` says which part of them was used, or is empty for all.
+    """
+
+    name: str
+    corpus: str
+    fingerprint: str
+    counts: Mapping[str, int]
+    subset: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One measured cell with everything needed to judge and repeat it; field names are the JSON's keys."""
+
+    measurement: Measurement
+    checkpoint: CheckpointIdentity
+    dataset: DatasetIdentity
+    protocol: str
+    protocol_hash: str
+    protocol_settings: Mapping[str, Any]
+    deviations: tuple[str, ...]
+    seed: int
+    commit: str
+    versions: Mapping[str, str]
+    hardware: str
+    wall_time_seconds: float
+    command: str
+    created: str
+    attachments: Mapping[str, str] = field(default_factory=dict)
+    resumed: bool = False
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def cell(self) -> str:
+        """The cell's name, as "table1/linear/top1"."""
+        return self.measurement.cell
+
+    @property
+    def counts_as_reproduction(self) -> bool:
+        """Whether this record may be compared with the paper: official data, whole, and no deviation."""
+        return self.dataset.corpus == "official" and not self.dataset.subset and not self.deviations
+
+
+@dataclass(frozen=True)
+class RecordKey:
+    """What makes a measurement the same measurement: the cell is not measured again while such a record exists."""
+
+    cell: str
+    checkpoint_sha256: str
+    protocol_hash: str
+    dataset_fingerprint: str
+    subset: str
+    seed: int
+
+
+def key_of(record: Record) -> RecordKey:
+    """The key under which `find` returns this record."""
+    return RecordKey(
+        record.cell,
+        record.checkpoint.sha256,
+        record.protocol_hash,
+        record.dataset.fingerprint,
+        record.dataset.subset,
+        record.seed,
+    )
+
+
+def write_record(record: Record, folder: Path) -> Path:
+    """Write `record` into `folder` under a name that says what it is, and return the path.
+
+    Raises:
+        Refusal: a field is invalid, a file of that name exists, or the folder cannot be written.
+    """
+    _check(record)
+    content = _to_json(record)
+    digest = _digest(content)
+    path = folder / f"{record.cell.replace('/', '.')}-{_slug(record.checkpoint.label)}-seed{record.seed}-{digest[:12]}.json"
+    if path.exists():
+        raise Refusal(f"{path} exists already; records are never overwritten")
+    atomic.write_text(path, json.dumps({**content, "digest": digest}, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    return path
+
+
+def read_record(path: Path) -> Record:
+    """Read and validate one record.
+
+    Raises:
+        Refusal: naming the file and what is wrong with it: not JSON, another schema, a wrong type, a value that is
+            not finite, an unknown cell, or a digest that no longer fits the content.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise Refusal(f"{path}: not a readable JSON record ({error})") from error
+    if not isinstance(content, dict) or "digest" not in content:
+        raise Refusal(f"{path}: not a record of this suite (no digest)")
+    if content.get("schema_version") != SCHEMA_VERSION:
+        raise Refusal(
+            f"{path}: schema version {content.get('schema_version')!r}, this suite reads {SCHEMA_VERSION}; "
+            "read it with the suite that wrote it"
+        )
+    digest = content.pop("digest")
+    try:
+        expected = _digest(content)
+    except (TypeError, ValueError) as error:
+        raise Refusal(f"{path}: {error}") from error
+    if digest != expected:
+        raise Refusal(f"{path}: edited or damaged after it was written (its digest does not fit its content)")
+    try:
+        record = _from_json(content)
+        _check(record)
+    except (TypeError, KeyError, ValueError) as error:
+        raise Refusal(f"{path}: {error}") from error
+    return record
+
+
+def read_records(folder: Path) -> tuple[list[Record], list[str]]:
+    """All valid records below `folder` (sorted by file name) and one warning for each file that is not one.
+
+    A second record with the same content as an earlier one is a duplicate: it is warned of and left out.
+    """
+    records: list[Record] = []
+    warnings: list[str] = []
+    seen: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.json")) if folder.is_dir() else []:
+        try:
+            record = read_record(path)
+        except Refusal as refusal:
+            warnings.append(str(refusal))
+            continue
+        digest = _digest(_to_json(record))
+        if digest in seen:
+            warnings.append(f"{path}: duplicate of {seen[digest].name}")
+            continue
+        seen[digest] = path
+        records.append(record)
+    return records, warnings
+
+
+def find(records: Iterable[Record], key: RecordKey) -> Record | None:
+    """The newest record with this key, or None when the cell has still to be measured."""
+    matching = [record for record in records if key_of(record) == key]
+    return max(matching, key=lambda record: record.created, default=None)
+
+
+def _to_json(record: Record) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(canonical_json(record))
+    return content
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(dict(content)).encode()).hexdigest()
+
+
+def _from_json(content: dict[str, Any]) -> Record:
+    parts = {
+        "measurement": _build(Measurement, content["measurement"]),
+        "checkpoint": _build(CheckpointIdentity, content["checkpoint"]),
+        "dataset": _build(DatasetIdentity, content["dataset"]),
+        "deviations": tuple(content["deviations"]),
+    }
+    return _build(Record, {**content, **parts})
+
+
+def _build(kind: Any, content: Any) -> Any:
+    if not isinstance(content, dict):
+        raise TypeError(f"{kind.__name__} is {content!r}, not an object")
+    names = {item.name for item in dataclasses.fields(kind)}
+    if unknown := set(content) - names:
+        raise KeyError(f"unknown field {sorted(unknown)[0]!r} in {kind.__name__}")
+    return kind(**content)
+
+
+_TYPES: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "bool": bool,
+    "float | None": (int, float, type(None)),
+    "tuple[str, ...]": tuple,
+}
+
+
+def _check(part: Any, where: str = "record") -> None:
+    """Refuse a wrong type, a value that is not finite, or an unknown cell, naming the field."""
+    for item in dataclasses.fields(part):
+        value = getattr(part, item.name)
+        name = f"{where}.{item.name}"
+        if dataclasses.is_dataclass(value):
+            _check(value, name)
+            continue
+        declared = item.type if isinstance(item.type, str) else getattr(item.type, "__name__", str(item.type))
+        declared = str(item.type) if declared in ("Mapping", "tuple", "UnionType", "Union") else declared
+        expected = dict if declared.startswith(("Mapping", "collections.abc.Mapping")) else _TYPES[declared]
+        if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+            raise Refusal(f"{name} is {value!r}, expected {declared}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Refusal(f"{name} is {value}, expected a finite number")
+    if isinstance(part, Measurement) and not is_cell(part.cell):
+        raise Refusal(f"unknown cell {part.cell!r}; `python -m results cells` lists the known ones")
+
+
+def _slug(text: str) -> str:
+    return "".join(character if character.isalnum() else "_" for character in text.lower())[:40]

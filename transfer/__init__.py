@@ -1,0 +1,1 @@
+"""Conversion with proof, and the transfer cells of Table 2 run by VISSL, LIBLINEAR and Detectron2."""
