@@ -7,7 +7,6 @@ hand-edited file is named and skipped rather than believed.
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +16,11 @@ from results import atomic
 from results.cells import is_cell
 from results.refusal import Refusal
 from results.settings import canonical_json
+from results.typed import check_types
 
 SCHEMA_VERSION = 1
+CORPORA = ("official", "digits")
+ATTACHMENTS = "attachments"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Measurement:
 class CheckpointIdentity:
     """Which weights were measured. `sha256` is that of the file as given, before any conversion.
 
-    `label` is the row of the paper's tables they belong to ("VICReg", "Barlow Twins") or names a control ("random init").
+    `label` is the row of the paper's tables they belong to ("VICReg", "Barlow Twins") or names a control
+    ("random init").
     """
 
     sha256: str
@@ -129,9 +132,13 @@ def write_record(record: Record, folder: Path) -> Path:
         Refusal: a field is invalid, a file of that name exists, or the folder cannot be written.
     """
     _check(record)
-    content = _to_json(record)
+    try:
+        content = _to_json(record)
+    except ValueError as error:
+        raise Refusal(f"record of {record.cell}: {error}") from error
     digest = _digest(content)
-    path = folder / f"{record.cell.replace('/', '.')}-{_slug(record.checkpoint.label)}-seed{record.seed}-{digest[:12]}.json"
+    cell, label = record.cell.replace("/", "."), _slug(record.checkpoint.label)
+    path = folder / f"{cell}-{label}-seed{record.seed}-{digest[:12]}.json"
     if path.exists():
         raise Refusal(f"{path} exists already; records are never overwritten")
     atomic.write_text(path, json.dumps({**content, "digest": digest}, indent=1, sort_keys=True, allow_nan=False) + "\n")
@@ -172,14 +179,17 @@ def read_record(path: Path) -> Record:
 
 
 def read_records(folder: Path) -> tuple[list[Record], list[str]]:
-    """All valid records below `folder` (sorted by file name) and one warning for each file that is not one.
+    """All valid records below `folder` (sorted by file name) and one warning for each JSON file that is not one.
 
-    A second record with the same content as an earlier one is a duplicate: it is warned of and left out.
+    Files under `attachments/` belong to records and are not looked at. A second record with the same content as an
+    earlier one is a duplicate: it is warned of and left out.
     """
     records: list[Record] = []
     warnings: list[str] = []
     seen: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.json")) if folder.is_dir() else []:
+        if ATTACHMENTS in path.relative_to(folder).parts:
+            continue
         try:
             record = read_record(path)
         except Refusal as refusal:
@@ -210,13 +220,16 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def _from_json(content: dict[str, Any]) -> Record:
+    if not isinstance(content["deviations"], list):
+        raise TypeError(f"deviations is {content['deviations']!r}, not a list")
     parts = {
         "measurement": _build(Measurement, content["measurement"]),
         "checkpoint": _build(CheckpointIdentity, content["checkpoint"]),
         "dataset": _build(DatasetIdentity, content["dataset"]),
         "deviations": tuple(content["deviations"]),
     }
-    return _build(Record, {**content, **parts})
+    record: Record = _build(Record, {**content, **parts})
+    return record
 
 
 def _build(kind: Any, content: Any) -> Any:
@@ -228,33 +241,24 @@ def _build(kind: Any, content: Any) -> Any:
     return kind(**content)
 
 
-_TYPES: dict[str, Any] = {
-    "str": str,
-    "int": int,
-    "float": (int, float),
-    "bool": bool,
-    "float | None": (int, float, type(None)),
-    "tuple[str, ...]": tuple,
-}
-
-
-def _check(part: Any, where: str = "record") -> None:
-    """Refuse a wrong type, a value that is not finite, or an unknown cell, naming the field."""
-    for item in dataclasses.fields(part):
-        value = getattr(part, item.name)
-        name = f"{where}.{item.name}"
-        if dataclasses.is_dataclass(value):
-            _check(value, name)
-            continue
-        declared = item.type if isinstance(item.type, str) else getattr(item.type, "__name__", str(item.type))
-        declared = str(item.type) if declared in ("Mapping", "tuple", "UnionType", "Union") else declared
-        expected = dict if declared.startswith(("Mapping", "collections.abc.Mapping")) else _TYPES[declared]
-        if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-            raise Refusal(f"{name} is {value!r}, expected {declared}")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise Refusal(f"{name} is {value}, expected a finite number")
-    if isinstance(part, Measurement) and not is_cell(part.cell):
-        raise Refusal(f"unknown cell {part.cell!r}; `python -m results cells` lists the known ones")
+def _check(record: Record) -> None:
+    """Refuse what no measurement can be, naming the field: wrong types, unknown cells, impossible numbers."""
+    check_types(record, "record")
+    measurement, dataset = record.measurement, record.dataset
+    if not is_cell(measurement.cell):
+        raise Refusal(f"unknown cell {measurement.cell!r}; `python -m results cells` lists the known ones")
+    if measurement.unit == "percent" and not 0 <= measurement.value <= 100:
+        raise Refusal(f"record.measurement.value is {measurement.value}, expected 0 to 100 percent")
+    if measurement.sample_count < 1:
+        raise Refusal(f"record.measurement.sample_count is {measurement.sample_count}, expected at least 1")
+    if dataset.corpus not in CORPORA:
+        raise Refusal(f"record.dataset.corpus is {dataset.corpus!r}, expected one of {', '.join(CORPORA)}")
+    if record.wall_time_seconds < 0:
+        raise Refusal(f"record.wall_time_seconds is {record.wall_time_seconds}, expected at least 0")
+    for kind, name in record.attachments.items():
+        # The report opens these files: a record from elsewhere must not make it show another file of this machine.
+        if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise Refusal(f"record.attachments[{kind!r}] is {name!r}, expected a path inside the records folder")
 
 
 def _slug(text: str) -> str:

@@ -7,7 +7,7 @@ USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130
 
 
-class Refusal(ValueError):
+class Refusal(ValueError):  # noqa: N818 - it is the user's input that errs, not the program
     """The user's input cannot be used. The message says what was found, where, and what to do about it."""
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 
 def canonical_json(settings: Any) -> str:
-    """The settings dataclass (or plain JSON value) as JSON with sorted keys and no spaces: equal settings, equal text."""
-    plain = dataclasses.asdict(settings) if dataclasses.is_dataclass(settings) else settings
+    """The settings dataclass (or plain JSON value) as JSON, keys sorted, no spaces: equal settings, equal text."""
+    is_instance = dataclasses.is_dataclass(settings) and not isinstance(settings, type)
+    plain = dataclasses.asdict(settings) if is_instance else settings
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
 
 
