@@ -1,0 +1,52 @@
+"""The Makefile offers the words people rely on and refuses a missing variable before it does anything."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+WORDS = """help setup demo smoke test lint pretrain linear semi knn transfer-places205 transfer-inat18 transfer-voc07
+transfer-voc0712 transfer-coco transfer reproduce compare report doctor plan bench""".split()
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_help_lists_every_word_with_an_explanation() -> None:
+    done = make("help")
+    listed = dict(re.findall(r"^  ([a-z0-9-]+) +(\S.*)$", done.stdout, flags=re.MULTILINE))
+    assert done.returncode == 0
+    assert [word for word in WORDS if word not in listed] == []
+
+
+def test_make_alone_shows_the_help() -> None:
+    assert make().stdout == make("help").stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "given", "missing"),
+    [
+        ("pretrain", [], "IMAGENET"),
+        ("linear", [], "CHECKPOINT"),
+        ("linear", ["CHECKPOINT=resnet50.pth"], "IMAGENET"),
+        ("transfer-coco", ["CHECKPOINT=resnet50.pth"], "COCO"),
+        ("reproduce", [], "CHECKPOINT"),
+    ],
+)
+def test_a_missing_variable_is_one_line_with_an_example_and_status_2(
+    target: str, given: list[str], missing: str
+) -> None:
+    done = make(target, *given)
+    assert done.returncode == 2
+    assert f"error: {missing} is not set; run: make {target} {missing}=" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("target", WORDS)
+def test_every_word_expands_to_commands_that_make_can_parse(target: str) -> None:
+    roots = [f"{name}=/data/{name.lower()}" for name in ("IMAGENET", "PLACES205", "INAT18", "VOC", "COCO")]
+    done = make("--dry-run", target, "CHECKPOINT=resnet50.pth", *roots)
+    assert done.returncode == 0, done.stderr
