@@ -1,0 +1,94 @@
+"""Measure how a frozen or fine-tuned ResNet-50 transfers, or convert its weights for the library that measures it."""
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from results.refusal import run_command_line
+from transfer.command import execute
+from transfer.job import Job, Outcome
+from transfer.protocols import PROTOCOLS, LinearProtocol, SvmProtocol
+from transfer.run import LinearRun, Run, SvmRun
+
+Command = Callable[..., int]
+Measure = Callable[[Job[Any, Any]], Outcome]
+
+
+def convert(checkpoint: str, to: Literal["torchvision", "vissl", "detectron2"], output: Path) -> int:
+    """Write a checkpoint's backbone as a file for a library, proven by that library's own features.
+
+    Args:
+        checkpoint: a checkpoint file in any public format, or a known name.
+        to: the library that will read the file.
+        output: the file to write (.pth for torchvision, .torch for VISSL, .pkl for Detectron2).
+    """
+    from transfer.convert import convert as write_proven
+
+    proof, digest = write_proven(checkpoint, to, output)
+    for line in proof.lines:
+        print(line)
+    print(f"{output}: sha256 {digest}")
+    return 0
+
+
+def measure_linear(job: Job[LinearProtocol, LinearRun]) -> Outcome:
+    """Train the linear heads with the engine that the run names."""
+    if job.run.engine == "vissl":
+        from transfer.engines import vissl
+
+        return vissl.measure(job)
+    from transfer import linear_probe
+
+    return linear_probe.measure(job)
+
+
+def measure_svm(job: Job[SvmProtocol, SvmRun]) -> Outcome:
+    """Extract the features once and train the SVMs."""
+    from transfer import voc07
+
+    return voc07.measure(job)
+
+
+def measure_detection(job: Job[Any, Any]) -> Outcome:
+    """Fine-tune a detector with Detectron2."""
+    from transfer.engines import detectron2
+
+    return detectron2.measure(job)
+
+
+def commands() -> dict[str, Command]:
+    """Every subcommand by name: `convert`, and one for each named protocol."""
+    found: dict[str, Command] = {"convert": convert}
+    for name, protocol in PROTOCOLS.items():
+        if isinstance(protocol, LinearProtocol):
+            found[name] = _command(name, protocol, LinearRun, measure_linear)
+        else:
+            found[name] = _command(name, protocol, SvmRun, measure_svm)
+    if find_spec("transfer.detection_protocols"):
+        detection = import_module("transfer.detection_protocols")
+        for name, protocol in detection.PROTOCOLS.items():
+            found[name] = _command(name, protocol, getattr(detection, "DetectionRun", Run), measure_detection)
+    return found
+
+
+def _command(name: str, named: Any, run_type: type[Run], measure: Measure) -> Command:
+    def command(run: Any, protocol: Any = named) -> int:
+        return execute(name, named, protocol, run, measure)
+
+    # tyro reads the flags off these types, which only the table of protocols knows.
+    command.__annotations__ = {"run": run_type, "protocol": type(named), "return": int}
+    command.__doc__ = f"Fill {', '.join(named.cells)}."
+    return command
+
+
+def main() -> int:
+    """Read the command line and run the chosen subcommand."""
+    return tyro.extras.subcommand_cli_from_dict(commands(), prog="python -m transfer", description=__doc__)
+
+
+if __name__ == "__main__":
+    run_command_line(main)

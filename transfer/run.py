@@ -1,0 +1,59 @@
+"""What this machine provides for a transfer run: paths, devices, seed. Never what the paper prescribes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from results.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Run:
+    """The settings every transfer protocol takes from this machine."""
+
+    checkpoint: str
+    """A checkpoint file in any public format, or a known name ("random-init", "torchvision-supervised", ...)."""
+    data: Path
+    """The root of the data set in its published layout."""
+    output: Path = Path("runs/transfer")
+    """Where run folders are kept; a command that is started again continues in its own."""
+    records: Path = Path("runs/records")
+    """Where records are written."""
+    label: str = ""
+    """The row of the paper's tables these weights belong to; empty: taken from the checkpoint's card or name."""
+    seed: int = 0
+    limit: int = 0
+    """0 for all images, else a stratified subset of about this many training and as many test images."""
+    workers: int = 2
+    """Processes that decode images, for each device."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    gpus: int = 0
+    """How many GPUs of this machine take part; 0 for all it has."""
+    dry_run: bool = False
+    """Print every resolved setting and stop; neither data nor GPU is needed."""
+    again: bool = False
+    """Measure anew although a record exists; the work starts from nothing in a fresh run folder."""
+
+    def __post_init__(self) -> None:
+        """Raises Refusal naming the first field that is out of range."""
+        for name in ("seed", "limit", "workers", "gpus"):
+            if getattr(self, name) < 0:
+                raise Refusal(f"run.{name} is {getattr(self, name)}; it must be 0 or more")
+        if self.device == "cpu" and self.gpus:
+            raise Refusal(f"run.device is cpu but run.gpus is {self.gpus}; leave one of them out")
+
+
+@dataclass(frozen=True)
+class LinearRun(Run):
+    """The settings of a run that trains linear classifiers on frozen features."""
+
+    engine: Literal["vissl", "native"] = "vissl"
+    """Who trains the heads: VISSL, as the paper did, or this suite's own loop."""
+
+
+@dataclass(frozen=True)
+class SvmRun(Run):
+    """The settings of a run that trains support vector machines on frozen features."""
+
+    engine: Literal["vissl", "native"] = "native"
+    """Who drives LIBLINEAR: this suite, on all cores, or VISSL's own trainer. Both give the same mAP."""
