@@ -33,8 +33,8 @@ VISSL = EngineWheel(
     package="vissl",
     requirement="vissl==0.1.6",
     sha256="b02e17c2884bbe673c741fa189529885ee5c60c3c20b653fb1af666b68ce2048",
-    # VISSL's hydra search path names the package `configs`; it comes along.
-    folders=("vissl", "configs", "vissl-0.1.6.dist-info"),
+    # Its own configurations are the package `configs`, and it imports the copy of `fairscale` that it carries.
+    folders=("vissl", "configs", "fairscale", "vissl-0.1.6.dist-info"),
     python_version="3.11",
 )
 DETECTRON2 = EngineWheel(
