@@ -1,0 +1,153 @@
+"""What a pretraining recipe consists of. Every field on which paper and released code differ names both values.
+
+"Paper" is the arXiv text (2105.04906) with its section; "code" is facebookresearch/vicreg at commit 4e12602.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from results.refusal import Refusal
+
+IMAGENET_TRAIN_IMAGES = 1_281_167
+IMAGENET_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class ViewRecipe:
+    """How one of the two views is drawn (B.2). Paper: both alike ("symmetrised"). Code: BYOL's asymmetric pair."""
+
+    size: int = 224
+    """Side of the square crop, in pixels."""
+    crop_area_min: float = 0.2
+    """Smallest crop as a share of the image's area. Paper B.2: 0.2 (its code bit prints `scale=(0.2, 0.1)`, where 0.1
+    is a misprint of 1.0). Code: 0.08, RandomResizedCrop's default."""
+    crop_area_max: float = 1.0
+    """Largest crop as a share of the image's area."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """Paper B.2: unstated; the call it prints defaults to bilinear. Code: bicubic."""
+    flip_probability: float = 0.5
+    jitter_probability: float = 0.8
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.2
+    hue: float = 0.1
+    grayscale_probability: float = 0.2
+    blur_probability: float = 0.5
+    """Paper B.2: 0.5 for both views. Code: 1.0 for the first, 0.1 for the second."""
+    blur_kernel: int = 23
+    """Taps of the Gaussian. Paper B.2: 23. Code: PIL's Gaussian, which has no kernel size; at sigma <= 2 they agree."""
+    blur_sigma_min: float = 0.1
+    """Paper: unstated. Code: sigma is uniform in (0.1, 2.0)."""
+    blur_sigma_max: float = 2.0
+    solarize_probability: float = 0.1
+    """Paper B.2: 0.1 for both views. Code: 0.0 for the first, 0.2 for the second. The threshold is 128 (code)."""
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "jitter", "grayscale", "blur", "solarize"):
+            value = getattr(self, f"{name}_probability")
+            _require(0 <= value <= 1, f"{name}_probability", value, "a probability between 0 and 1")
+        _require(self.size >= 8, "size", self.size, "at least 8 pixels")
+        area = (self.crop_area_min, self.crop_area_max)
+        _require(0 < area[0] <= area[1] <= 1, "crop_area_min and crop_area_max", area, "0 < min <= max <= 1")
+        for name in ("brightness", "contrast", "saturation"):
+            _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "a strength between 0 and 1")
+        _require(0 <= self.hue <= 0.5, "hue", self.hue, "a shift between 0 and 0.5")
+        _require(self.blur_kernel % 2 == 1 and self.blur_kernel > 0, "blur_kernel", self.blur_kernel, "an odd number")
+        sigma = (self.blur_sigma_min, self.blur_sigma_max)
+        _require(0 < sigma[0] <= sigma[1], "blur_sigma_min and blur_sigma_max", sigma, "0 < min <= max")
+
+
+@dataclass(frozen=True)
+class LossRecipe:
+    """Weights and switches of Eq. 6."""
+
+    invariance_weight: float = 25.0
+    """λ, on the mean over samples and dimensions as in Algorithm 1 (Eq. 5 as printed lacks the 1/d)."""
+    variance_weight: float = 25.0
+    """μ."""
+    covariance_weight: float = 1.0
+    """ν."""
+    gamma: float = 1.0
+    """Target standard deviation of Eq. 1."""
+    epsilon: float = 1e-4
+    """ε of Eq. 1, inside the root."""
+    variance_halved: bool = False
+    """Eq. 6 and Algorithm 1: v(Z) + v(Z'), False. Code: their mean, so that μ acts as 12.5 per view, True."""
+    covariance_divisor: Literal["batch", "global-batch-size"] = "batch"
+    """What stands for n in the 1/(n-1) of Eq. 3 when the last batch of an epoch is short. Paper: the batch's own n.
+    Code: always the configured batch size, which shrinks the term on that one batch."""
+
+    def __post_init__(self) -> None:
+        for name in ("invariance_weight", "variance_weight", "covariance_weight"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "a weight of 0 or more")
+        _require(self.gamma > 0, "gamma", self.gamma, "more than 0")
+        _require(self.epsilon > 0, "epsilon", self.epsilon, "more than 0")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One pretraining of the paper: everything that moves the result and does not depend on the machine."""
+
+    view_a: ViewRecipe = field(default_factory=ViewRecipe)
+    view_b: ViewRecipe = field(default_factory=ViewRecipe)
+    loss: LossRecipe = field(default_factory=LossRecipe)
+    architecture: Literal["resnet50", "resnet50x2", "resnet200x2"] = "resnet50"
+    zero_init_residual: bool = True
+    """Whether each residual branch starts at zero (last BN scale 0). Paper: unstated. Code: True."""
+    projector_width: int = 8192
+    """Hidden and output width of the three-layer projector (B.1, Table 6)."""
+    epochs: int = 1000
+    warmup_epochs: int = 10
+    global_batch_size: int = 2048
+    """Images per step over all ranks together."""
+    base_lr: float = 0.2
+    """Peak learning rate at a batch of 256 (B.1); the peak used is base_lr x global_batch_size / 256."""
+    final_lr: float = 0.002
+    """Where the cosine ends. Paper B.1: 0.002. Code: 0.001 of the peak (0.0016 at base 0.2, 0.0024 at 0.3)."""
+    final_lr_unit: Literal["absolute", "of-peak"] = "absolute"
+    """Paper: absolute. Code: of-peak."""
+    weight_decay: float = 1e-6
+    momentum: float = 0.9
+    """Paper: unstated for VICReg (B.5 gives 0.9 for its BYOL). Code: 0.9."""
+    trust_coefficient: float = 0.001
+    """LARS's η. Paper: unstated for VICReg (B.5 gives 0.001 for its BYOL). Code: 0.001."""
+    last_batch: Literal["short", "drop"] = "short"
+    """The incomplete batch that ends an epoch. Paper: unstated. Code: kept (626 steps at 2048), padded with repeated
+    images until the ranks share it evenly; here it is kept unpadded and weighted exactly."""
+    train_images: int = IMAGENET_TRAIN_IMAGES
+    """Images the training folder should hold; another number is warned of, or refused with --run.strict."""
+    class_count: int = IMAGENET_CLASSES
+    """Class folders the training folder should hold. Labels are never used."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "projector_width", "train_images", "class_count"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("base_lr", "trust_coefficient"):
+            _require(getattr(self, name) > 0, name, getattr(self, name), "more than 0")
+        for name in ("final_lr", "weight_decay"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        _require(0 <= self.momentum < 1, "momentum", self.momentum, "0 or more and below 1")
+        _require(0 <= self.warmup_epochs < self.epochs, "warmup_epochs", self.warmup_epochs, "fewer than epochs")
+        _require(self.global_batch_size >= 2, "global_batch_size", self.global_batch_size, "2, for a variance")
+        sizes = (self.view_a.size, self.view_b.size)
+        _require(sizes[0] == sizes[1], "view_a.size and view_b.size", sizes, "equal sizes")
+
+    @property
+    def peak_lr(self) -> float:
+        """Learning rate at the end of the warm-up (B.1): base_lr x global_batch_size / 256."""
+        return self.base_lr * self.global_batch_size / 256
+
+    @property
+    def end_lr(self) -> float:
+        """Learning rate the cosine tends to, absolute."""
+        return self.final_lr if self.final_lr_unit == "absolute" else self.final_lr * self.peak_lr
+
+    def steps_per_epoch(self, image_count: int) -> int:
+        """Steps that `image_count` images make: the short last batch counts unless it is dropped."""
+        whole, rest = divmod(image_count, self.global_batch_size)
+        return whole + (1 if rest and self.last_batch == "short" else 0)
+
+
+def _require(condition: bool, name: str, found: object, wanted: str) -> None:
+    if not condition:
+        raise Refusal(f"recipe field {name} is {found}; it must be {wanted}")
