@@ -1,0 +1,124 @@
+"""Finding the ResNet-50 among the tensors of a file: under which prefix and spelling are all 265 there?"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from evaluate.architecture import DIALECTS, resnet50_shapes
+from evaluate.formats import KNOWN_PREFIXES, format_name
+
+MAX_DEPTH = 8
+LISTED = 3
+# Tensors a backbone may bring along: the classifier of torchvision and timm, the projector MoCo and SimSiam keep in fc.
+EXPECTED_EXTRAS = ("fc.",)
+
+TensorMap = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One dictionary of tensors, one prefix, one spelling; and how well they fit.
+
+    `missing` and `misshapen` hold the file's own key for each torchvision name that does not fit, `unexpected` the keys
+    below the prefix that no ResNet-50 has.
+    """
+
+    container: str
+    prefix: str
+    dialect: str
+    tensors: TensorMap
+    missing: tuple[str, ...]
+    misshapen: tuple[str, ...]
+    unexpected: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tensor is there in the right shape."""
+        return not self.missing and not self.misshapen
+
+    @property
+    def known(self) -> bool:
+        """Whether a published format uses this prefix and spelling."""
+        return (self.prefix, self.dialect) in KNOWN_PREFIXES
+
+    @property
+    def spelled(self) -> str:
+        """The name under which "FILE#NAME" selects this candidate: "state_dict:module.encoder_q"."""
+        return f"{self.container}:{self.prefix.rstrip('.')}".strip(":")
+
+    @property
+    def format(self) -> str:
+        """The published format's name."""
+        return format_name(self.container, self.prefix, self.dialect, self.tensors)
+
+    def key(self, name: str) -> str:
+        """The file's key for torchvision's `name`."""
+        return self.prefix + DIALECTS[self.dialect](name)
+
+    def answers_to(self, part: str) -> bool:
+        """Whether "FILE#part" means this candidate."""
+        return part in (self.spelled, self.container, self.prefix.rstrip("."))
+
+    def description(self) -> str:
+        """How close it comes, naming the first few tensors that do not fit."""
+        fitting = len(resnet50_shapes()) - len(self.missing) - len(self.misshapen)
+        text = f"{fitting} of {len(resnet50_shapes())} tensors under {self.prefix!r}"
+        text += f" in {self.container!r}" if self.container else ""
+        for word, keys in (("missing", self.missing), ("misshapen", self.misshapen), ("unexpected", self.unexpected)):
+            if keys:
+                text += f"; {word} {', '.join(keys[:LISTED])}"
+                text += f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
+        return text
+
+
+def candidates(tree: Any) -> list[Candidate]:
+    """Every place in `tree` where a ResNet-50 might be, the best fitting first."""
+    found = [
+        _candidate(container, prefix, dialect, tensors)
+        for container, tensors in _tensor_maps(tree)
+        for dialect in DIALECTS
+        for prefix in _prefixes(tensors, dialect)
+    ]
+    return sorted(found, key=lambda one: (len(one.missing) + len(one.misshapen), len(one.unexpected), not one.known))
+
+
+def _tensor_maps(node: Any, where: str = "", depth: int = 0) -> Iterator[tuple[str, TensorMap]]:
+    if not isinstance(node, Mapping) or depth > MAX_DEPTH:
+        return
+    tensors = {key: value for key, value in node.items() if isinstance(key, str) and isinstance(value, torch.Tensor)}
+    if tensors:
+        yield where, tensors
+    for key, value in node.items():
+        yield from _tensor_maps(value, f"{where}/{key}".strip("/"), depth + 1)
+
+
+def _prefixes(tensors: TensorMap, dialect: str) -> set[str]:
+    # Two anchors, so that a file that lacks one of them still shows its closest candidate.
+    anchors = [DIALECTS[dialect](name) for name in ("bn1.running_mean", "layer4.2.bn3.running_var")]
+    return {key.removesuffix(anchor) for anchor in anchors for key in tensors if _ends_in(key, anchor)}
+
+
+def _ends_in(key: str, anchor: str) -> bool:
+    return key == anchor or key.endswith("." + anchor)
+
+
+def _candidate(container: str, prefix: str, dialect: str, tensors: TensorMap) -> Candidate:
+    missing, misshapen, keys = [], [], set()
+    for name, shape in resnet50_shapes().items():
+        key = prefix + DIALECTS[dialect](name)
+        keys.add(key)
+        if key not in tensors:
+            missing.append(key)
+        elif tuple(tensors[key].shape) != shape:
+            misshapen.append(f"{key} {tuple(tensors[key].shape)} instead of {shape}")
+    unexpected = sorted(
+        key
+        for key in tensors
+        if key.startswith(prefix)
+        and key not in keys
+        and not key.endswith("num_batches_tracked")
+        and not key.startswith(tuple(prefix + extra for extra in EXPECTED_EXTRAS))
+    )
+    return Candidate(container, prefix, dialect, tensors, tuple(missing), tuple(misshapen), tuple(unexpected))

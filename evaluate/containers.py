@@ -1,0 +1,140 @@
+"""Reading a weights file of any container into plain dictionaries of tensors, without running anything from it.
+
+Recognised by content: torch's zip files, torch's older files (five pickles and raw storages), and safetensors.
+"""
+
+import contextlib
+import json
+import pickle
+import struct
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evaluate.pickles import globals_named, refuse_unknown_globals, stand_ins
+from results.refusal import Refusal
+
+ZIP_MAGIC = b"PK\x03\x04"
+PICKLE_MAGIC = b"\x80"
+# The first pickle of a torch file written before version 1.6 is this number.
+LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+LEGACY_PICKLES = 5
+MAX_SAFETENSORS_HEADER = 100_000_000
+SAFETENSORS_TYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+def read_tree(path: Path) -> tuple[Any, str]:
+    """The object in `path` (nested dictionaries with tensors on the CPU) and the name of its container.
+
+    Raises:
+        Refusal: the file is missing, empty, truncated, no weights file, or a pickle that names an unknown global.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise Refusal(f"{path} cannot be read: {error.strerror or error}") from error
+    if not start:
+        raise Refusal(f"{path} is empty; copy or download it anew")
+    if start.startswith(ZIP_MAGIC):
+        return _read_torch(path, _globals_of_zip(path)), "torch zip"
+    if len(start) > 10 and start[2:15] == LEGACY_MAGIC:
+        return _read_torch(path, _globals_of_pickles(path, LEGACY_PICKLES)), "torch legacy"
+    if len(start) > 8 and start[8:9] == b"{":
+        return _read_safetensors(path), "safetensors"
+    if start.startswith(PICKLE_MAGIC):
+        _refuse_plain_pickle(path)
+    raise Refusal(
+        f"{path} is neither a torch nor a safetensors file (it starts with {start[:8]!r}); give a weights file"
+    )
+
+
+def _read_torch(path: Path, names: list[str]) -> Any:
+    refuse_unknown_globals(names, str(path))
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins(names)):
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = next((line.strip() for line in str(error).splitlines() if "nsupported" in line), str(error)[:200])
+        raise Refusal(f"{path} cannot be read with weights-only loading: {reason[:200]}") from error
+    # A damaged file makes torch raise nearly anything; all of it means the same to the user.
+    except Exception as error:
+        raise Refusal(f"{path} is damaged or truncated ({str(error).splitlines()[0][:120]}); copy it anew") from error
+
+
+def _globals_of_zip(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            pickles = [name for name in names if name.endswith("/data.pkl")]
+            if any(name.endswith("/constants.pkl") for name in names):
+                raise Refusal(f"{path} is a TorchScript program, not weights; save its state_dict() instead")
+            if not pickles:
+                raise Refusal(f"{path} is a zip file without tensors; give a weights file")
+            with archive.open(pickles[0]) as file:
+                return globals_named(file)
+    except Refusal:
+        raise
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
+        raise Refusal(f"{path} is damaged or truncated ({error}); copy it anew") from error
+
+
+def _globals_of_pickles(path: Path, pickles: int) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            return globals_named(file, pickles)
+    except ValueError as error:
+        raise Refusal(f"{path} is damaged or truncated ({str(error)[:80]}); copy it anew") from error
+
+
+def _refuse_plain_pickle(path: Path) -> None:
+    names: list[str] = []
+    with contextlib.suppress(Refusal):
+        names = _globals_of_pickles(path, 1)
+    refuse_unknown_globals(names, str(path))
+    raise Refusal(
+        f"{path} is a plain pickle ({', '.join(names[:3]) or 'no globals'}), as Detectron2's model zoo and BYOL publish "
+        "theirs; those are not read. Save its arrays as tensors under torchvision's names with torch.save"
+    )
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    """Tensors by name, and the header's metadata under "__metadata__".
+
+    Format: 8 bytes little-endian header length, the header as JSON, then the tensors' bytes
+    (https://github.com/huggingface/safetensors#format).
+    """
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    try:
+        if length > min(len(content) - 8, MAX_SAFETENSORS_HEADER):
+            raise ValueError("its header is longer than the file")
+        header = json.loads(content[8 : 8 + length])
+        metadata = header.pop("__metadata__", {})
+        body = memoryview(content)[8 + length :]
+        tensors = {name: _safetensor(entry, body) for name, entry in header.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, RuntimeError) as error:
+        raise Refusal(f"{path} is a damaged or truncated safetensors file ({error}); copy it anew") from error
+    return {**tensors, "__metadata__": metadata}
+
+
+def _safetensor(entry: dict[str, Any], body: memoryview) -> torch.Tensor:
+    kind, shape, (start, stop) = SAFETENSORS_TYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
+    if not 0 <= start <= stop <= len(body):
+        raise ValueError("a tensor's bytes lie outside the file")
+    if start == stop:
+        return torch.empty(shape, dtype=kind)
+    return torch.frombuffer(bytearray(body[start:stop]), dtype=kind).reshape(shape)

@@ -1,0 +1,62 @@
+"""What this machine provides for an evaluation: files, folders, devices. What moves the number stands in `protocols`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from results.refusal import Refusal
+
+FLOAT32: Literal["float32"] = "float32"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One evaluation on this machine.
+
+    Attributes:
+        checkpoint: a weights file ("resnet50.pth"; "file.pth#teacher" chooses one of several backbones inside), or a known
+            name: "random-init" (the control), "vicreg-resnet50", "torchvision-supervised", ...
+        data: root of the data set in its published layout (it holds train/ and val/).
+        output: folder of the resumable work folders and of the feature cache.
+        records: folder of the records; a cell that has one here is not measured again.
+        label: the paper's row these weights belong to; empty: from the checkpoint's card or known name, else "VICReg".
+        seed: of the head's initial weights, the order of the images and their crops.
+        limit: about how many training and validation images to use, stratified; 0 uses all. Recorded as a subset.
+        workers: processes that decode images, for each rank.
+        device: "auto" takes CUDA where there is one.
+        precision: of the trunk's forward pass. "bfloat16" is faster, moves features, and is recorded as a deviation.
+        memory_mb: how much memory the kNN search may use, in MiB; the result is exact whatever it is.
+        save_every_steps: steps between two resumable states; one is written at each epoch's end as well.
+        dry_run: print every resolved setting and stop; needs neither data nor weights.
+        again: measure even if the records exist; earlier records stay.
+    """
+
+    checkpoint: str = ""
+    data: Path = Path("data/imagenet")
+    output: Path = Path("runs/evaluate")
+    records: Path = Path("runs/records")
+    label: str = ""
+    seed: int = 0
+    limit: int = 0
+    workers: int = 2
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["float32", "bfloat16"] = FLOAT32
+    memory_mb: int = 2048
+    save_every_steps: int = 500
+    dry_run: bool = False
+    again: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse numbers no machine can provide, naming the field."""
+        for name, smallest in (("seed", 0), ("limit", 0), ("workers", 0), ("memory_mb", 1), ("save_every_steps", 1)):
+            if getattr(self, name) < smallest:
+                raise Refusal(f"run.{name} is {getattr(self, name)}, expected at least {smallest}")
+        if not self.checkpoint and not self.dry_run:
+            raise Refusal("run.checkpoint is empty; give a weights file or a known name such as random-init")
+
+    @property
+    def deviations(self) -> tuple[str, ...]:
+        """Choices of this run that move the number although they belong to the machine."""
+        if self.precision == FLOAT32:
+            return ()
+        return (f"precision: {FLOAT32} -> {self.precision}",)

@@ -1,0 +1,165 @@
+"""Which weights are meant: a file, a known name, or the random control; with their digest. Torch-free."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from results.records import CheckpointIdentity
+from results.refusal import Refusal
+
+RANDOM_INIT = "random-init"
+DEFAULT_LABEL = "VICReg"
+
+
+@dataclass(frozen=True)
+class KnownWeights:
+    """Published weights: the paper's row, where they lie, and the start of the digest that the file must have.
+
+    `sha256` and `md5` are leading hex digits as published or as recorded by others; where both are empty nobody has
+    recorded one, and the digest of the first download is kept beside the file and demanded from then on.
+    """
+
+    label: str
+    url: str
+    sha256: str = ""
+    md5: str = ""
+
+
+_FAIR = "https://dl.fbaipublicfiles.com"
+KNOWN_WEIGHTS: dict[str, KnownWeights] = {
+    # Digest as in LightlySSL's and others' loaders ("resnet50-c843e76524.pth").
+    "vicreg-resnet50": KnownWeights(
+        "VICReg",
+        f"{_FAIR}/vicreg/resnet50.pth",
+        sha256="c843e7652491ff2f712734619fd74d85e5e92ac902615665ad3fd50dc6ada591",
+    ),
+    "vicreg-resnet50-full": KnownWeights("VICReg", f"{_FAIR}/vicreg/resnet50_fullckpt.pth"),
+    "barlowtwins-resnet50": KnownWeights("Barlow Twins", f"{_FAIR}/barlowtwins/ljng/resnet50.pth"),
+    "swav-resnet50": KnownWeights("SwAV (w/ multi-crop)", f"{_FAIR}/deepcluster/swav_800ep_pretrain.pth.tar"),
+    "dino-resnet50": KnownWeights("DINO", f"{_FAIR}/dino/dino_resnet50_pretrain/dino_resnet50_pretrain.pth"),
+    "simsiam-resnet50": KnownWeights(
+        "SimSiam (100 epochs)", f"{_FAIR}/simsiam/models/100ep-256bs/pretrain/checkpoint_0099.pth.tar"
+    ),
+    # MD5 prefix from the table in MoCo's README.
+    "mocov2-resnet50": KnownWeights(
+        "MoCo v2", f"{_FAIR}/moco/moco_checkpoints/moco_v2_800ep/moco_v2_800ep_pretrain.pth.tar", md5="a04e12f8"
+    ),
+    # torchvision writes the digest into the file's name.
+    "torchvision-supervised": KnownWeights(
+        "Supervised",
+        "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+        sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ResolvedWeights:
+    """Weights that exist on this machine. `path` is None for the random control.
+
+    `part` names one backbone of several in the file ("teacher"); `sha256` is that of the file as given, and of
+    "<file's sha256>#<part>" where a part was chosen, so that two parts of one file are two checkpoints.
+    """
+
+    path: Path | None
+    sha256: str
+    label: str
+    origin: str
+    part: str = ""
+
+    def identity(self, label: str = "") -> CheckpointIdentity:
+        """What a record says of these weights; `label` overrides the row they belong to."""
+        return CheckpointIdentity(sha256=self.sha256, origin=self.origin, label=label or self.label)
+
+
+def resolve(checkpoint: str) -> ResolvedWeights:
+    """Find `checkpoint`: "random-init", a known name, a path, or "PATH#PART".
+
+    Raises:
+        Refusal: there is no such file, or known weights have not been downloaded yet; the message says what to do.
+    """
+    if checkpoint == RANDOM_INIT:
+        digest = hashlib.sha256(RANDOM_INIT.encode()).hexdigest()
+        return ResolvedWeights(None, digest, "random init", "random initialisation, seed 0")
+    if checkpoint in KNOWN_WEIGHTS:
+        return _resolve_known(checkpoint)
+    path, part = _split(checkpoint)
+    if not path.is_file():
+        kind = "is a folder" if path.is_dir() else "does not exist"
+        known = ", ".join([RANDOM_INIT, *KNOWN_WEIGHTS])
+        raise Refusal(f"{path} {kind}; give a weights file or one of: {known}")
+    label, about = _card(path)
+    origin = " ".join(word for word in (checkpoint, about) if word)
+    return ResolvedWeights(path, _with_part(file_sha256(path), part), label or DEFAULT_LABEL, origin, part)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of the file's bytes, in hex.
+
+    Raises:
+        Refusal: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise Refusal(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def cache_folder() -> Path:
+    """Where downloaded weights are kept: $VICREG_WEIGHTS, else below the user's cache folder."""
+    if chosen := os.environ.get("VICREG_WEIGHTS"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vicreg-reproduction"
+
+
+def cached_file(name: str) -> Path:
+    """Where the known weights `name` are kept once downloaded."""
+    return cache_folder() / f"{name}.pth"
+
+
+def digest_file(path: Path) -> Path:
+    """The sidecar that keeps the SHA-256 of a download."""
+    return path.with_name(path.name + ".sha256")
+
+
+def _resolve_known(name: str) -> ResolvedWeights:
+    known, path = KNOWN_WEIGHTS[name], cached_file(name)
+    if not path.is_file():
+        raise Refusal(
+            f"{name} is not on this machine: run `python -m evaluate download {name}`, "
+            f"or put {known.url} at {path} yourself"
+        )
+    digest = file_sha256(path)
+    recorded = known.sha256 or (digest_file(path).read_text().strip() if digest_file(path).is_file() else "")
+    if not digest.startswith(recorded):
+        raise Refusal(
+            f"{path} is not the recorded {name} (SHA-256 {digest[:12]}…, recorded {recorded[:12]}…); "
+            f"delete it and run `python -m evaluate download {name}`"
+        )
+    return ResolvedWeights(path, digest, known.label, known.url)
+
+
+def _split(checkpoint: str) -> tuple[Path, str]:
+    path, mark, part = checkpoint.rpartition("#")
+    if mark and not Path(checkpoint).exists():
+        return Path(path), part
+    return Path(checkpoint), ""
+
+
+def _with_part(digest: str, part: str) -> str:
+    return hashlib.sha256(f"{digest}#{part}".encode()).hexdigest() if part else digest
+
+
+def _card(path: Path) -> tuple[str, str]:
+    """Label and recipe from the card beside a file of this suite; empty strings where there is none."""
+    card = path.with_name(path.name + ".json")
+    try:
+        content = json.loads(card.read_text(encoding="utf-8"))
+        recipe, epoch = content.get("recipe", ""), content.get("epoch", "")
+        name = recipe.get("name", "") if isinstance(recipe, dict) else recipe
+        return str(content.get("label", "")), f"(recipe {name}, epoch {epoch})" if name else ""
+    except (OSError, ValueError, AttributeError):
+        return "", ""
