@@ -3,11 +3,9 @@
 import os
 from pathlib import Path
 
-from data import inat, listing, safe_json, voc
+from data import coco, inat, listing, voc
 from data.layouts import layout_of
-from data.paths import below, existing_folder
-
-COCO_SPLITS = ("train", "val")
+from data.paths import existing_folder
 
 # Which image sets of which year make up a split of the two VOC tasks.
 VOC_SPLITS: dict[str, dict[str, tuple[tuple[int, str], ...]]] = {
@@ -30,7 +28,7 @@ def images(root: Path, dataset: str) -> dict[str, list[Path]]:
             for split in VOC_SPLITS[dataset]
         }
     if dataset == "coco":
-        return {split: coco_images(root, split) for split in COCO_SPLITS}
+        return {split: coco.image_paths(root, split) for split in coco.SPLITS}
     return {split: listing.list_images(root, dataset, split).paths for split in listing.SPLITS}
 
 
@@ -38,18 +36,6 @@ def voc_ids(root: Path, dataset: str, split: str) -> list[tuple[Path, list[str]]
     """The year's folder and image ids of each image set that makes up a split of "voc07" or "voc0712"."""
     folders = [(voc.year_folder(root, year), image_set) for year, image_set in VOC_SPLITS[dataset][split]]
     return [(folder, voc.image_ids(folder, image_set)) for folder, image_set in folders]
-
-
-def coco_json(root: Path, split: str) -> Path:
-    """The instances file of a COCO split."""
-    return root / "annotations" / f"instances_{split}2017.json"
-
-
-def coco_images(root: Path, split: str) -> list[Path]:
-    """The images that COCO's instances file names, in its order."""
-    source = coco_json(root, split)
-    items = safe_json.objects(safe_json.read_object(source), "images", source)
-    return [below(root / f"{split}2017", item.get("file_name"), source) for item in items]
 
 
 def label_files(root: Path, dataset: str) -> list[Path]:
@@ -70,7 +56,7 @@ def label_files(root: Path, dataset: str) -> list[Path]:
             )
         ]
     if dataset == "coco":
-        return [coco_json(root, split) for split in COCO_SPLITS]
+        return [coco.json_path(root, split) for split in coco.SPLITS]
     if dataset == "inat18":
         return [inat.json_path(root, split) for split in inat.SPLITS]
     layout = layout_of(dataset)
@@ -84,7 +70,7 @@ def image_folders(root: Path, dataset: str) -> list[Path]:
             {folder / "JPEGImages" for folder, _ in _voc_sets(root, dataset) if (folder / "JPEGImages").is_dir()}
         )
     if dataset == "coco":
-        return [existing_folder(root / f"{split}2017", f"COCO's {split} images") for split in COCO_SPLITS]
+        return [existing_folder(coco.image_folder(root, split), f"COCO's {split} images") for split in coco.SPLITS]
     tops = ["train_val2018"] if dataset == "inat18" else list(listing.SPLITS)
     found: list[Path] = []
     for top in tops:
