@@ -1,7 +1,10 @@
 """`python -m results` compares measured records with the paper, explains, reports, plans and reproduces its cells."""
 
-import sys
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import tyro
 
@@ -10,19 +13,75 @@ from results.refusal import run_command_line
 RECORDS = Path("runs/records")
 
 
-def compare(records: Path = RECORDS, format: str = "terminal", against: str = "", strict: bool = False) -> int:
-    """Print the difference from the paper, cell by cell; exit 0 when every measured cell is within its tolerance, else 1.
+@dataclass(frozen=True)
+class DataRoots:
+    """The roots of the user's data sets, each in its published layout; a set that is not given is left out."""
+
+    imagenet: Path | None = None
+    places205: Path | None = None
+    inat18: Path | None = None
+    voc: Path | None = None
+    coco: Path | None = None
+
+    def given(self) -> dict[str, Path]:
+        """The roots that were given, by name."""
+        return {name: path for name, path in vars(self).items() if path is not None}
+
+
+Roots = Annotated[DataRoots, tyro.conf.arg(name="")]
+
+
+def compare(
+    records: Path = RECORDS,
+    format: Literal["terminal", "markdown", "csv", "latex", "json"] = "terminal",
+    against: str = "",
+    strict: bool = False,
+) -> int:
+    """Print the difference from the paper, cell by cell.
+
+    Exits with 0 when every measured cell is within its tolerance and with 1 when one is not.
 
     Args:
         records: the folder of records.
-        format: terminal, markdown, csv, latex or json.
+        format: how to print it.
         against: a label ("Barlow Twins") or the first digits of a checkpoint's sha256: adds a paired bootstrap between
-            it and VICReg on the same images, where both kept their predictions.
-        strict: also exit 1 when a cell of the paper has not been measured.
+            VICReg and it on the same images, where both kept their predictions.
+        strict: also exit with 1 when a cell of the paper has not been measured.
     """
     from results.commands import compare_records
 
     return compare_records(records, format, against, strict)
+
+
+def reproduce(
+    checkpoint: str,
+    roots: Roots,
+    scale: Literal["paper", "demo", "smoke"] = "paper",
+    root: Path = Path("runs"),
+    only: tuple[str, ...] = (),
+    controls: tuple[str, ...] = (),
+    gpus: int = 1,
+    dry_run: bool = False,
+    pass_on: str = "",
+) -> int:
+    """Measure every cell for one checkpoint; what has a valid record is skipped, and a failure stops nothing else.
+
+    Args:
+        checkpoint: a weights file in any public format, or a known name.
+        roots: the data sets.
+        scale: paper, or the demo's size on the digits corpus below ROOT/digits, or shorter still.
+        root: the folder of records, logs and work.
+        only: stages to run (knn, voc07, linear, semi-1pct, ...) instead of all.
+        controls: further checkpoints to measure beside it, as random-init or torchvision-supervised.
+        gpus: GPUs of this machine for each stage.
+        dry_run: print the commands and stop.
+        pass_on: settings passed on to every command, as "--run.workers 8".
+    """
+    from results.reproduce import reproduce as run
+    from results.tasks import Request
+
+    request = Request(scale, checkpoint, root, roots.given(), controls, only, gpus, tuple(shlex.split(pass_on)))
+    return run(request, dry_run=dry_run)
 
 
 def cells() -> int:
@@ -34,7 +93,7 @@ def cells() -> int:
 
 def main() -> int:
     """Read the command line and run the chosen subcommand."""
-    commands = {"compare": compare, "cells": cells}
+    commands: dict[str, Callable[..., int]] = {"compare": compare, "reproduce": reproduce, "cells": cells}
     status: int = tyro.extras.subcommand_cli_from_dict(commands, prog="python -m results", description=__doc__)
     return status
 

@@ -76,8 +76,8 @@ class Comparison:
 def compare(records: Sequence[Record], warnings: Iterable[str] = ()) -> Comparison:
     """Judge all records; digits records go to their own section and never meet a number of the paper."""
     groups = group_records(records)
-    official = [group for group in groups if group.corpus == "official"]
-    lines = [line for target in targets().values() for line in _cell_lines(target, official)]
+    images = [group for group in groups if group.corpus != "digits"]
+    lines = [line for target in targets().values() for line in _cell_lines(target, images)]
     return Comparison(tuple(lines), judge_digits([g for g in groups if g.corpus == "digits"]), tuple(warnings))
 
 
@@ -89,7 +89,9 @@ def verdict_of(delta: float, tolerance: float) -> Verdict:
 
 
 def why_not_counted(group: Group) -> str:
-    """Why a group of official records is no reproduction of its cell, or "" when it is one."""
+    """Why a group of records is no reproduction of its cell, or "" when it is one."""
+    if group.corpus != "official":
+        return f"not the published data set: {dict(group.first.dataset.counts)} images"
     if group.deviations:
         return "; ".join(group.deviations)
     if group.subset:

@@ -65,7 +65,12 @@ def _terminal(comparison: Comparison) -> str:
 
 def _rich_table(table: Table) -> RichTable:
     built = RichTable(
-        title=escape(table.title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+        title=escape(table.title),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
     )
     for heading in table.headings:
         justify: Literal["left", "right"] = "left" if heading in TEXT_COLUMNS else "right"

@@ -19,7 +19,7 @@ from results.settings import canonical_json
 from results.typed import check_types
 
 SCHEMA_VERSION = 1
-CORPORA = ("official", "digits")
+CORPORA = ("official", "digits", "other")
 ATTACHMENTS = "attachments"
 
 
@@ -56,7 +56,7 @@ class CheckpointIdentity:
 
 @dataclass(frozen=True)
 class DatasetIdentity:
-    """Which images were measured on. `corpus` is "official" or "digits"; only the official one meets the paper.
+    """Which images were measured on. `corpus` is "official", "digits" or "other"; only the first meets the paper.
 
     `counts` are images by split; `subset` says which part of them was used, or is empty for all.
     """

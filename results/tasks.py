@@ -1,0 +1,149 @@
+"""What `reproduce` has to run: one task for each stage, checkpoint and seed, with its command line."""
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from results.records import Record
+from results.refusal import Refusal
+from results.stages import DIGITS_FOLDERS, STAGES, Scale, Stage
+
+RANDOM_INIT = "random-init"
+SMOKE_LIMIT = 64
+
+
+@dataclass(frozen=True)
+class Task:
+    """One command of another room for one checkpoint and seed; `data` is None where its data set was not given."""
+
+    stage: Stage
+    protocol: str
+    checkpoint: str
+    seed: int
+    data: Path | None
+    command: tuple[str, ...]
+    expected_seconds: float
+
+    @property
+    def name(self) -> str:
+        """What the progress lines call it, as "linear-demo random-init"."""
+        checkpoint = self.checkpoint if self.checkpoint == RANDOM_INIT else Path(self.checkpoint).name
+        return f"{self.protocol} {checkpoint}" + (f" seed {self.seed}" if len(self.stage.seeds) > 1 else "")
+
+    @property
+    def file_name(self) -> str:
+        """A name for its log."""
+        return "".join(c if c.isalnum() or c in "-." else "-" for c in f"{self.name}-{_short(self.checkpoint)}")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked `reproduce` to do."""
+
+    scale: Scale
+    checkpoint: str
+    root: Path
+    roots: Mapping[str, Path]
+    controls: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    gpus: int = 1
+    extra: tuple[str, ...] = ()
+
+    @property
+    def records(self) -> Path:
+        """The folder of the records."""
+        return self.root / "records"
+
+    def on_digits(self, stage: Stage) -> bool:
+        """Whether a stage runs at the demo's size: always in the demo, and in a smoke run without real data."""
+        return self.scale == "demo" or (self.scale == "smoke" and stage.source not in self.roots)
+
+
+def tasks_of(request: Request) -> list[Task]:
+    """Every task in the order of `STAGES`, the checkpoint's before the controls'.
+
+    Raises:
+        Refusal: `only` names something that is no stage.
+    """
+    names = [stage.protocol for stage in STAGES]
+    if unknown := set(request.only) - set(names):
+        raise Refusal(f"--only {sorted(unknown)[0]!r} is no stage; the stages are {', '.join(names)}")
+    tasks = []
+    for stage in STAGES:
+        if request.only and stage.protocol not in request.only:
+            continue
+        for checkpoint in _checkpoints(request, stage):
+            seeds = stage.seeds if request.scale == "paper" else stage.seeds[:1]
+            tasks += [_task(request, stage, checkpoint, seed) for seed in seeds]
+    return tasks
+
+
+def seems_done(task: Task, records: Sequence[Record], digests: Mapping[str, str]) -> bool:
+    """Whether records by the same name exist for all its cells; the room's own command knows for certain.
+
+    `digests` maps checkpoints to the sha256 their records carry.
+    """
+    found = {
+        record.cell
+        for record in records
+        if record.checkpoint.sha256 == digests[task.checkpoint]
+        and record.protocol == task.protocol
+        and record.seed == task.seed
+    }
+    return set(task.stage.cells) <= found
+
+
+def checkpoint_digest(checkpoint: str) -> str:
+    """The sha256 that records of this checkpoint carry; for a known name, which no file here answers to, the name's.
+
+    Raises:
+        Refusal: a path that does not exist.
+    """
+    path = Path(checkpoint)
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    if path.suffix or len(path.parts) > 1:
+        raise Refusal(f"{path} does not exist; give a checkpoint file or a known name such as {RANDOM_INIT}")
+    return hashlib.sha256(checkpoint.encode()).hexdigest()
+
+
+def _checkpoints(request: Request, stage: Stage) -> tuple[str, ...]:
+    controls = request.controls
+    if request.scale == "demo" or (request.scale == "smoke" and stage.smoke_control):
+        controls = (RANDOM_INIT, *controls)
+    return tuple(dict.fromkeys((request.checkpoint, *controls)))
+
+
+def _task(request: Request, stage: Stage, checkpoint: str, seed: int) -> Task:
+    demo = request.on_digits(stage)
+    data = request.root / "digits" / DIGITS_FOLDERS[stage.source] if demo else request.roots.get(stage.source)
+    protocol = stage.protocol_at(demo=demo)
+    command = [
+        *_launcher(request, stage), protocol, "--run.checkpoint", checkpoint, "--run.data", str(data),
+        "--run.records", str(request.records), "--run.output", str(request.root / stage.room),
+        "--run.seed", str(seed),
+    ]  # fmt: skip
+    if request.scale == "smoke":
+        command += stage.smoke_overrides if demo else ("--run.limit", str(SMOKE_LIMIT), *_real_smoke(stage))
+    if stage.room == "transfer" and request.gpus > 1:
+        command += ["--run.gpus", str(request.gpus)]
+    return Task(stage, protocol, checkpoint, seed, data, (*command, *request.extra), stage.demo_seconds)
+
+
+def _real_smoke(stage: Stage) -> tuple[str, ...]:
+    # kNN has neither epochs nor iterations to cut, and its limit alone makes it short.
+    return () if stage.protocol == "knn" else stage.smoke_overrides
+
+
+def _launcher(request: Request, stage: Stage) -> list[str]:
+    if stage.room == "evaluate" and request.gpus > 1:
+        ranks = ["--standalone", "--nproc-per-node", str(request.gpus)]
+        return [sys.executable, "-m", "torch.distributed.run", *ranks, "-m", stage.room]
+    return [sys.executable, "-m", stage.room]
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
