@@ -106,7 +106,7 @@ def _refuse_plain_pickle(path: Path) -> None:
         names = _globals_of_pickles(path, 1)
     refuse_unknown_globals(names, str(path))
     raise Refusal(
-        f"{path} is a plain pickle ({', '.join(names[:3]) or 'no globals'}), as Detectron2's model zoo and BYOL publish "
+        f"{path} is a plain pickle ({', '.join(names[:3]) or 'no globals'}), as Detectron2's zoo and BYOL publish "
         "theirs; those are not read. Save its arrays as tensors under torchvision's names with torch.save"
     )
 

@@ -6,8 +6,8 @@ is ever imported or called; every other name refuses the file.
 """
 
 import pickletools
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Callable, Iterator
+from typing import IO, Any
 
 from results.refusal import Refusal
 
@@ -72,12 +72,12 @@ class DictionaryStandIn:
         return {}
 
 
-def stand_ins(names: list[str]) -> list[tuple[type, str]]:
+def stand_ins(names: list[str]) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """A stand-in for each harmless name among `names`, as torch's reader wants them: (class, name it stands for).
 
     Each name gets a class of its own, because torch's reader finds them by value as well as by name.
     """
-    found: list[tuple[type, str]] = []
+    found: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = []
     for name in names:
         if name in HARMLESS_OBJECTS:
             found.append((type("StandIn", (StandIn,), {}), name))
@@ -96,8 +96,8 @@ def refuse_unknown_globals(names: list[str], where: str) -> None:
     for name in names:
         if name not in known and name.split(".")[0] != TORCH_PACKAGE:
             raise Refusal(
-                f"{where} refers to {name}, which unpickling would import and may run; nothing was loaded. If you trust "
-                "the file, save its tensors alone: torch.save(state_dict, ...)"
+                f"{where} refers to {name}, which unpickling would import and may run; nothing was loaded. If you "
+                "trust the file, save its tensors alone: torch.save(state_dict, ...)"
             )
 
 

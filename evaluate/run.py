@@ -1,4 +1,4 @@
-"""What this machine provides for an evaluation: files, folders, devices. What moves the number stands in `protocols`."""
+"""What this machine provides for an evaluation: files, folders, devices. What moves the number is in `protocols`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,8 @@ class Run:
     """One evaluation on this machine.
 
     Attributes:
-        checkpoint: a weights file ("resnet50.pth"; "file.pth#teacher" chooses one of several backbones inside), or a known
-            name: "random-init" (the control), "vicreg-resnet50", "torchvision-supervised", ...
+        checkpoint: a weights file ("resnet50.pth"; "file.pth#teacher" chooses one of several backbones inside), or a
+            known name: "random-init" (the control), "vicreg-resnet50", "torchvision-supervised", ...
         data: root of the data set in its published layout (it holds train/ and val/).
         output: folder of the resumable work folders and of the feature cache.
         records: folder of the records; a cell that has one here is not measured again.

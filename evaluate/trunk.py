@@ -19,8 +19,10 @@ def loaded_trunk(state_dict: Mapping[str, Tensor], device: torch.device) -> nn.M
     with torch.random.fork_rng(devices=[]):
         trunk = new_trunk()
     trunk.load_state_dict(dict(state_dict), strict=True)
-    trunk = trunk.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return trunk.eval().requires_grad_(False)
+    trunk.to(device)
+    trunk.to(memory_format=torch.channels_last)
+    trunk.eval().requires_grad_(False)
+    return trunk
 
 
 def trunk_features(trunk: nn.Module, images: Tensor, precision: str) -> Tensor:
