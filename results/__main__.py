@@ -84,6 +84,21 @@ def reproduce(
     return run(request, dry_run=dry_run)
 
 
+def report(records: Path = RECORDS, runs: Path = Path("runs"), output: Path = Path("report.html")) -> int:
+    """Write one self-contained HTML page: comparison, curves, pictures, discrepancies, provenance.
+
+    Args:
+        records: the folder of records.
+        runs: a folder below which the pretraining runs' logs are looked for.
+        output: the file to write.
+    """
+    from results.report.page import write_report
+
+    path = write_report(records, runs, output)
+    print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
+    return 0
+
+
 def cells() -> int:
     """List every cell of the paper's tables with its number and tolerance."""
     from results.commands import list_cells
@@ -93,7 +108,12 @@ def cells() -> int:
 
 def main() -> int:
     """Read the command line and run the chosen subcommand."""
-    commands: dict[str, Callable[..., int]] = {"compare": compare, "reproduce": reproduce, "cells": cells}
+    commands: dict[str, Callable[..., int]] = {
+        "compare": compare,
+        "reproduce": reproduce,
+        "report": report,
+        "cells": cells,
+    }
     status: int = tyro.extras.subcommand_cli_from_dict(commands, prog="python -m results", description=__doc__)
     return status
 

@@ -1,0 +1,53 @@
+"""Records to test with, made the way the rooms make them."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from results.records import CheckpointIdentity, DatasetIdentity, Measurement, Record
+
+DIGESTS = {"VICReg": "a" * 64, "Barlow Twins": "b" * 64, "random init": "c" * 64}
+
+
+def build_record(
+    cell: str = "table1/linear/top1",
+    value: float = 73.2,
+    *,
+    label: str = "VICReg",
+    seed: int = 0,
+    corpus: str = "official",
+    protocol: str = "linear",
+    subset: str = "",
+    deviations: tuple[str, ...] = (),
+    details: dict[str, Any] | None = None,
+    attachments: dict[str, str] | None = None,
+    **changes: Any,
+) -> Record:
+    """A whole record; every argument is a field of it or of one of its parts."""
+    counts = {"train": 1437, "val": 360} if corpus == "digits" else {"train": 1_281_167, "val": 50_000}
+    record = Record(
+        measurement=Measurement(cell, value, counts["val"], details=details or {}),
+        checkpoint=CheckpointIdentity(DIGESTS.get(label, "d" * 64), "resnet50.pth", label),
+        dataset=DatasetIdentity("imagenet", corpus, f"{corpus}-fingerprint", counts, subset),
+        protocol=protocol,
+        protocol_hash=f"hash-{protocol}" + "-changed" * bool(deviations),
+        protocol_settings={"epochs": 100},
+        deviations=deviations,
+        seed=seed,
+        commit="0" * 40,
+        versions={"python": "3.11", "torch": "2.15.0"},
+        hardware="a processor, 2 cores",
+        wall_time_seconds=12.5,
+        command=f"python -m evaluate {protocol}",
+        created="2026-01-01T00:00:00.000+00:00",
+        attachments=attachments or {},
+    )
+    return dataclasses.replace(record, **changes)
+
+
+@pytest.fixture
+def make_record() -> Callable[..., Record]:
+    """The builder above."""
+    return build_record
