@@ -1,20 +1,27 @@
 """`python -m data`: write the embedded digits corpus, check a data set, or prepare one for the engines."""
 
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import tyro
 
 from results.refusal import run_command_line
+
+Checkable = Literal["imagenet", "imagenet_1pct", "imagenet_10pct", "places205", "inat18", "voc07", "voc0712", "coco"]
+Preparable = Literal["places205", "inat18", "voc07"]
 
 
 @dataclass(frozen=True)
 class Digits:
     """Write the embedded corpus: real handwritten digits and photographs in the layout of every data set.
 
-    Needs no network. Takes a few seconds and about 15 MB. The same seed gives the same bytes; a folder that holds the
-    corpus whole already is left as it is.
+    Needs no network, a few seconds and 30 MB. The same seed gives the same bytes; a folder that holds the corpus whole
+    already is left as it is, one whose writing was interrupted is begun anew.
+
+    Example: python -m data digits --root runs/digits
     """
 
     root: Path
@@ -23,19 +30,94 @@ class Digits:
     """Chooses the held-out digits, their sizes, and the scenes."""
 
 
+@dataclass(frozen=True)
+class Doctor:
+    """Check a data set before GPU hours are spent on it.
+
+    Image counts against the published ones, classes equal in both splits, label lists by their digest, JSON and XML
+    that parse and name no file outside the root, boxes inside their images, and images that decode (a sample of each
+    split, or all with --deep). On the embedded digits the counts of their own marker are expected.
+
+    Exit status: 0 all is well, 1 something is wrong, 2 the data cannot be used. Nothing is changed.
+
+    Example: python -m data doctor --dataset imagenet --root /data/imagenet --deep
+    """
+
+    dataset: Checkable
+    """Which data set to expect; voc07 is classification, voc0712 detection."""
+    root: Path
+    """Its folder, in the published layout (voc: the folder that holds VOC2007)."""
+    deep: bool = False
+    """Decode every image, on all cores, with the time left."""
+    strict: bool = False
+    """Let notes count as findings: stray files, boxes without area, labels that contradict the XML."""
+    show: int = 10
+    """How many files to list for each finding."""
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Turn an official archive's layout into what the engines read. The source stays as it is.
+
+    places205: the unpacked archive (data/vision/torralba/..., trainvalsplit_places205/*.csv) becomes
+    train/<class>/ and val/<class>/ with one link per image.
+    inat18: the JSON files become train_images.npy, train_labels.npy and the same for val; labels 0 to 8141.
+    voc07: the image sets become such lists too, labels 1 (present), 0 (absent), -1 (only difficult: ignore).
+
+    Example: python -m data prepare --dataset places205 --root /data/places205_raw --output /data/places205
+    """
+
+    dataset: Preparable
+    """Which data set; the others are read as published."""
+    root: Path
+    """Its folder as the official archives unpack."""
+    output: Path
+    """A new or empty folder for the result, which appears there whole or not at all."""
+    copy: bool = False
+    """Copy Places205's images (120 GB) in place of linking to them."""
+
+
+Command = (
+    Annotated[Digits, tyro.conf.subcommand("digits")]
+    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
+    | Annotated[Prepare, tyro.conf.subcommand("prepare")]
+)
+
+
 def main() -> int:
     """Run the subcommand and return the exit status."""
-    command = tyro.cli(Digits, prog="python -m data", description=__doc__)
-    return run_digits(command)
+    command = tyro.cli(Command, prog="python -m data", description=__doc__)
+    if isinstance(command, Digits):
+        return _digits(command)
+    return _doctor(command) if isinstance(command, Doctor) else _prepare(command)
 
 
-def run_digits(command: Digits) -> int:
-    """Write the corpus and say what is where."""
+def _digits(command: Digits) -> int:
     from data.digits import build
 
     started = time.monotonic()
     marker, written = build.build(command.root, command.seed)
     print(build.summary(command.root, marker, started, written))
+    return 0
+
+
+def _doctor(command: Doctor) -> int:
+    from data import doctor, doctor_report
+
+    checks = doctor.run_checks(command.dataset, command.root, command.deep)
+    doctor_report.show(command.dataset, command.root, checks, command.show)
+    findings = [finding for check in checks for finding in check.findings]
+    return doctor.exit_status(findings, command.strict)
+
+
+def _prepare(command: Prepare) -> int:
+    from data.prepare import prepare
+
+    counts, written = prepare(command.dataset, command.root, command.output, copy=command.copy)
+    images = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    print(f"{command.output}: {'prepared' if written else 'prepared already,'} {images} images")
+    if command.dataset != "places205" and written:
+        print("the lists hold absolute paths; prepare again after moving the images", file=sys.stderr)
     return 0
 
 

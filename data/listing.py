@@ -69,8 +69,12 @@ def class_folders(root: Path, split: str) -> list[str]:
 def image_names(folder: Path) -> list[str]:
     """The sorted names of the image files directly in `folder`; hidden files are left out."""
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if not entry.name.startswith(".")]
-    return sorted(name for name in names if name.lower().endswith(IMAGE_SUFFIXES))
+        return sorted(entry.name for entry in entries if is_image_name(entry.name))
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is taken for an image; hidden ones are not."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
 
 
 def read_label_list(root: Path, layout: Layout) -> list[str]:

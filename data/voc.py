@@ -111,6 +111,13 @@ def class_labels(folder: Path, split: str, classes: Sequence[str] = CLASSES) -> 
     return ids, np.stack([rows[image_id] for image_id in ids]) if ids else np.zeros((0, len(classes)), np.int32)
 
 
+def labels_from_objects(objects: Sequence[VocObject]) -> tuple[int, ...]:
+    """The label of each class, coded as in `class_labels`, that an image with these objects must have."""
+    ordinary = {item.name for item in objects if not item.difficult}
+    present = {item.name for item in objects}
+    return tuple(PRESENT if name in ordinary else IGNORED if name in present else ABSENT for name in CLASSES)
+
+
 def read_annotation(path: Path) -> Annotation:
     """What the XML at `path` says.
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,14 @@ def digits_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def digits_copy(digits_root: Path, tmp_path: Path) -> Path:
-    """A private copy of the digits corpus for tests that damage it."""
-    return Path(shutil.copytree(digits_root, tmp_path / "digits"))
+def copy_digits(digits_root: Path, tmp_path: Path) -> Callable[..., Path]:
+    """`copy_digits("imagenet", "coco")` is a private corpus with these trees only, for tests that damage it."""
+
+    def copy(*trees: str) -> Path:
+        root = tmp_path / "digits"
+        for tree in trees:
+            shutil.copytree(digits_root / tree, root / tree)
+        shutil.copyfile(digits_root / "CORPUS.json", root / "CORPUS.json")
+        return root
+
+    return copy

@@ -68,22 +68,22 @@ def _objects(
     """The single stickers of a scene and the members of its crowd, if it has one."""
     if image_id % EMPTY_EVERY == 0:
         return [], []
+    # The crowd goes first: its members need free ground close together.
+    crowd = _crowd_members(digits, next(dealt), size, random) if image_id % CROWD_EVERY == 5 else []
     objects: list[Placed] = []
     for _ in range(int(random.integers(OBJECTS_PER_SCENE[0], OBJECTS_PER_SCENE[1] + 1))):
-        if (placed := place(digits, next(dealt), objects, (0, 0, *size), random)) is not None:
+        if (placed := place(digits, next(dealt), crowd + objects, (0, 0, *size), random)) is not None:
             objects.append(placed)
-    return objects, _crowd_members(digits, next(dealt), objects, size, random) if image_id % CROWD_EVERY == 5 else []
+    return objects, crowd
 
 
-def _crowd_members(
-    digits: Digits, dealt: tuple[int, int], objects: list[Placed], size: tuple[int, int], random: Generator
-) -> list[Placed]:
+def _crowd_members(digits: Digits, dealt: tuple[int, int], size: tuple[int, int], random: Generator) -> list[Placed]:
     """Several small copies of one sticker, close together."""
     x, y = (int(random.integers(0, side - CROWD_AREA_SIDE + 1)) for side in size)
     area = (x, y, x + CROWD_AREA_SIDE, y + CROWD_AREA_SIDE)
     crowd: list[Placed] = []
     for _ in range(CROWD_SIZE):
-        placed = place(digits, dealt, objects + crowd, area, random, sides=CROWD_DIGIT_SIDES)
+        placed = place(digits, dealt, crowd, area, random, sides=CROWD_DIGIT_SIDES)
         crowd += [placed] if placed is not None else []
     return crowd
 

@@ -16,7 +16,7 @@ DIGIT_SIDES = (30, 48)
 OBJECTS_PER_SCENE = (2, 5)
 CROWD_DIGIT_SIDES = (14, 18)
 CROWD_SIZE = 5
-CROWD_AREA_SIDE = 72
+CROWD_AREA_SIDE = 64
 
 # (x0, y0, x1, y1) in pixels, the end excluded.
 Box = tuple[int, int, int, int]
