@@ -9,7 +9,7 @@ from results.rows import Source, Sources, cell_title
 from results.statistics import Summary
 from results.tables import TITLES
 
-PAPER_HEADINGS = ("cell", "paper", "ours", "n", "sd", "95 % interval", "delta", "± tol.", "verdict", "by")
+PAPER_HEADINGS = ("cell", "paper", "ours", "n", "sd", "95 % interval", "delta", "±tol", "verdict", "by")
 DIGITS_HEADINGS = ("cell", "expected", "ours", "n", "sd", "95 % interval", "control", "gain", "verdict", "by")
 DIGITS_TITLE = "Digits corpus (360 held-out handwritten digits): not comparable with the paper"
 

@@ -27,9 +27,10 @@ COLOURS = {
     "no claim": "",
 }
 TEXT_COLUMNS = ("cell", "verdict", "by")
+SEPARATION = 2
 WIDTHS = {
-    "cell": 28, "paper": 5, "expected": 9, "ours": 5, "n": 2, "sd": 4, "95 % interval": 13, "control": 7, "delta": 6,
-    "gain": 5, "± tol.": 6, "verdict": 10, "by": 2,
+    "paper": 5, "expected": 9, "ours": 5, "n": 2, "sd": 4, "95 % interval": 13, "control": 7, "delta": 6,
+    "gain": 5, "±tol": 5, "verdict": 10, "by": 2,
 }  # fmt: skip
 LATEX_SPECIALS = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -72,9 +73,10 @@ def _rich_table(table: Table) -> RichTable:
         pad_edge=False,
         collapse_padding=True,
     )
+    taken = sum(WIDTHS.get(heading, 0) + SEPARATION for heading in table.headings)
     for heading in table.headings:
         justify: Literal["left", "right"] = "left" if heading in TEXT_COLUMNS else "right"
-        built.add_column(heading, justify=justify, width=WIDTHS[heading], overflow="fold")
+        built.add_column(heading, justify=justify, width=WIDTHS.get(heading, WIDTH - taken), overflow="fold")
     for entry in table.entries:
         built.add_row(*(escape(text) for text in entry.texts), style=COLOURS[entry.verdict])
     return built
