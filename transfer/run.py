@@ -11,9 +11,9 @@ from results.refusal import Refusal
 class Run:
     """The settings every transfer protocol takes from this machine."""
 
-    checkpoint: str
+    checkpoint: str = ""
     """A checkpoint file in any public format, or a known name ("random-init", "torchvision-supervised", ...)."""
-    data: Path
+    data: Path = Path("data")
     """The root of the data set in its published layout."""
     output: Path = Path("runs/transfer")
     """Where run folders are kept; a command that is started again continues in its own."""
@@ -39,6 +39,8 @@ class Run:
         for name in ("seed", "limit", "workers", "gpus"):
             if getattr(self, name) < 0:
                 raise Refusal(f"run.{name} is {getattr(self, name)}; it must be 0 or more")
+        if not self.checkpoint and not self.dry_run:
+            raise Refusal("run.checkpoint is empty; give a weights file or a known name such as random-init")
         if self.device == "cpu" and self.gpus:
             raise Refusal(f"run.device is cpu but run.gpus is {self.gpus}; leave one of them out")
 
@@ -49,6 +51,8 @@ class LinearRun(Run):
 
     engine: Literal["vissl", "native"] = "vissl"
     """Who trains the heads: VISSL, as the paper did, or this suite's own loop."""
+    port: int = 0
+    """The port at which VISSL's processes meet; 0 for any free one."""
 
 
 @dataclass(frozen=True)

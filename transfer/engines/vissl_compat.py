@@ -1,0 +1,113 @@
+"""VISSL 0.1.6 was written for the libraries of 2021; each function here meets one thing that has changed since.
+
+Import this module before anything of VISSL: its own import already makes VISSL importable, in every process.
+"""
+
+import os
+import random
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+# NumPy 1.24 removed this alias of the built-in; VISSL's SVM evaluation still asks for it.
+if "float" not in vars(np):
+    np.float = float  # type: ignore[attr-defined]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the announcements of removal that VISSL's imports set off; they would hide the line that matters.
+
+    VISSL imports pkg_resources and calls parts of hydra, torchvision and torch.jit that will go; the versions in this
+    environment still have them.
+    """
+    with warnings.catch_warnings():
+        for category in (UserWarning, DeprecationWarning, FutureWarning):
+            warnings.simplefilter("ignore", category)
+        yield
+
+
+def adapt() -> None:
+    """Apply what can only be applied once VISSL is imported; safe to call twice, needed in every process."""
+    _keep_environment_out_of_logs()
+    _write_checkpoints_atomically()
+    _let_vissl_load_its_own_checkpoints()
+
+
+def _keep_environment_out_of_logs() -> None:
+    # VISSL logs every environment variable at start, access tokens included.
+    import vissl.engines.train as engine
+
+    engine.print_system_env_info = lambda environment: None
+
+
+def _write_checkpoints_atomically() -> None:
+    # VISSL writes its checkpoints in place and resumes from the newest, so one cut short by a kill would end every
+    # later attempt. It also keeps those of all epochs; the newest is all that resuming takes.
+    import vissl.utils.checkpoint as checkpoint
+
+    checkpoint.save_checkpoint = save_atomically
+
+
+def _let_vissl_load_its_own_checkpoints() -> None:
+    # torch.load reads only plain tensors since 2.6; VISSL's checkpoints also hold its configuration objects.
+    from vissl.config import AttrDict
+
+    torch.serialization.add_safe_globals([AttrDict])
+
+
+def save_atomically(checkpoint_folder: str, state: dict[str, Any], checkpoint_file: str) -> str:
+    """What classy_vision's save_checkpoint does, whole or not at all; earlier epochs' files are then removed."""
+    folder = Path(checkpoint_folder)
+    target, partial = folder / checkpoint_file, folder / f".{checkpoint_file}.partial"
+    with partial.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(target)
+    for older in folder.glob("model_phase*.torch"):
+        if older != target and not checkpoint_file.startswith("model_final"):
+            older.unlink()
+    return str(target)
+
+
+def reseeding_hook(seed: int) -> Any:
+    """A VISSL hook that seeds every generator anew at the start of each epoch.
+
+    VISSL seeds once when a process starts, so an interrupted run would see other crops after its restart than an
+    uninterrupted one. Seeding from the epoch's number makes both the same.
+    """
+    from classy_vision.hooks.classy_hook import ClassyHook
+
+    class ReseedEachPhase(ClassyHook):  # type: ignore[misc]
+        on_phase_start = ClassyHook._noop
+        on_forward = ClassyHook._noop
+        on_loss_and_meter = ClassyHook._noop
+        on_backward = ClassyHook._noop
+        on_update = ClassyHook._noop
+        on_step = ClassyHook._noop
+        on_exception = ClassyHook._noop
+
+        def on_start(self, task: Any) -> None:
+            seed_phase(seed, task.phase_idx + 1)
+
+        def on_phase_end(self, task: Any) -> None:
+            # The next phase's data workers draw their seeds before its start is announced to hooks.
+            seed_phase(seed, task.phase_idx + 1)
+
+        on_end: Callable[..., None] = ClassyHook._noop
+
+    return ReseedEachPhase()
+
+
+def seed_phase(seed: int, phase: int) -> None:
+    """Seed Python, NumPy and torch for one phase (training or test epoch) of one rank."""
+    value = (seed * 1_000_003 + phase * 1_009 + int(os.environ.get("RANK", "0"))) % 2**32
+    random.seed(value)
+    np.random.seed(value)
+    torch.manual_seed(value)
