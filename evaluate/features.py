@@ -83,14 +83,14 @@ class FeatureStore:
 
     def read_into(self, buffer: Tensor, start: int) -> None:
         """Fill `buffer` (n, 2048), a CPU tensor, with the rows from `start` on."""
-        target = memoryview(buffer.numpy().reshape(-1).view(np.uint8))
+        target = memoryview(buffer.numpy().reshape(-1).view(np.uint8).data)
         done, stop = 0, start + len(buffer)
         while start < stop:
             shard = start // SHARD_ROWS
             rows = min(stop, (shard + 1) * SHARD_ROWS) - start
             with self._file(shard).open("rb") as file:
                 file.seek((start - shard * SHARD_ROWS) * ROW_BYTES)
-                read = file.readinto(target[done : done + rows * ROW_BYTES])  # type: ignore[attr-defined]
+                read = file.readinto(target[done : done + rows * ROW_BYTES])
             assert read == rows * ROW_BYTES, (shard, read)
             start, done = start + rows, done + rows * ROW_BYTES
 

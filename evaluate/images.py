@@ -1,6 +1,6 @@
 """From image files to normalised batches. A crop depends on (seed, epoch, image) alone, never on ranks or workers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +63,13 @@ class ImageSet(Dataset[Tensor]):
 
 
 def pixel_batches(
-    paths: Sequence[Path], view: CenterView | RandomView, batches: Sequence[Sequence[Draw]], workers: int
+    paths: Sequence[Path], view: CenterView | RandomView, batches: Iterable[Sequence[Draw]], workers: int
 ) -> Iterator[Tensor]:
     """One uint8 tensor (n, 3, crop, crop) for each of `batches`, decoded ahead by `workers` processes."""
     loader = DataLoader(
         ImageSet(paths, view),
         batch_sampler=batches,  # type: ignore[arg-type]
-        num_workers=min(workers, len(batches)),
+        num_workers=workers,
         pin_memory=torch.cuda.is_available(),
     )
     return iter(loader)

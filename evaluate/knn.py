@@ -36,7 +36,7 @@ def knn_classify(
 
 
 def vote(similarities: Tensor, labels: Tensor, *, temperature: float | None, num_classes: int) -> Tensor:
-    """Scores (q, num_classes) from neighbours' cosines (q, k) and labels (q, k); unweighted if `temperature` is None."""
+    """Scores (q, num_classes) from neighbours' cosines and labels (q, k); unweighted if `temperature` is None."""
     weights = torch.ones_like(similarities) if temperature is None else (similarities / temperature).exp()
     scores = torch.zeros(len(labels), num_classes, dtype=torch.float64)
     # float64: the order of the additions no longer reaches the ranking.

@@ -26,7 +26,7 @@ class Run:
         device: "auto" takes CUDA where there is one.
         precision: of the trunk's forward pass. "bfloat16" is faster, moves features, and is recorded as a deviation.
         memory_mb: how much memory the kNN search may use, in MiB; the result is exact whatever it is.
-        save_every_steps: steps between two resumable states; one is written at each epoch's end as well.
+        save_every_seconds: how much work an interruption may cost.
         dry_run: print every resolved setting and stop; needs neither data nor weights.
         again: measure even if the records exist; earlier records stay.
     """
@@ -42,17 +42,15 @@ class Run:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bfloat16"] = FLOAT32
     memory_mb: int = 2048
-    save_every_steps: int = 500
+    save_every_seconds: float = 120.0
     dry_run: bool = False
     again: bool = False
 
     def __post_init__(self) -> None:
         """Refuse numbers no machine can provide, naming the field."""
-        for name, smallest in (("seed", 0), ("limit", 0), ("workers", 0), ("memory_mb", 1), ("save_every_steps", 1)):
+        for name, smallest in (("seed", 0), ("limit", 0), ("workers", 0), ("memory_mb", 1), ("save_every_seconds", 0)):
             if getattr(self, name) < smallest:
                 raise Refusal(f"run.{name} is {getattr(self, name)}, expected at least {smallest}")
-        if not self.checkpoint and not self.dry_run:
-            raise Refusal("run.checkpoint is empty; give a weights file or a known name such as random-init")
 
     @property
     def deviations(self) -> tuple[str, ...]:

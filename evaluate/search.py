@@ -167,7 +167,7 @@ def _better(similarities: Tensor, best: Tensor) -> tuple[Tensor, Tensor]:
     if width and bool(crowded.any()):
         # Some of these rows may have left out a lower column that equals the last value kept.
         tied = crowded & ((similarities >= values[:, -1:]).sum(dim=1) > width)
-        for rows in tied.nonzero()[:, 0].split(TIED_ROWS):
+        for rows in torch.split(tied.nonzero()[:, 0], TIED_ROWS):
             values[rows], columns[rows] = _first_of_sorted(similarities[rows], width)
     columns, order = columns.sort(dim=1)
     values = values.gather(1, order)

@@ -80,6 +80,8 @@ def resolve(checkpoint: str) -> ResolvedWeights:
     Raises:
         Refusal: there is no such file, or known weights have not been downloaded yet; the message says what to do.
     """
+    if not checkpoint:
+        raise Refusal(f"run.checkpoint is empty; give a weights file or a known name such as {RANDOM_INIT}")
     if checkpoint == RANDOM_INIT:
         digest = hashlib.sha256(RANDOM_INIT.encode()).hexdigest()
         return ResolvedWeights(None, digest, "random init", "random initialisation, seed 0")

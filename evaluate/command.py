@@ -1,0 +1,143 @@
+"""What a command does around the work: resolve, skip what is done, measure, record. Torch-free until work starts."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.corpus import identify
+from data.layouts import layout_of
+from evaluate.job import Job, Outcome, locked, read_outcome, write_outcome
+from evaluate.protocols import Probe, Protocol
+from evaluate.run import Run
+from evaluate.weights import resolve
+from results import atomic
+from results.provenance import new_record
+from results.records import Measurement, Record, RecordKey, find, key_of, read_records, write_record
+from results.settings import canonical_json, deviations, settings_hash
+
+
+def execute(name: str, named: Protocol, protocol: Protocol, run: Run) -> int:
+    """Measure each cell of `protocol` that has no record yet; `named` is the instance called `name`, as published.
+
+    Raises:
+        Refusal: the weights or the data cannot be used.
+    """
+    if run.dry_run:
+        print(resolved_settings(name, named, protocol, run))
+        return 0
+    weights = resolve(run.checkpoint)
+    subset = f"{run.limit} of each split, stratified, seed {run.seed}" if run.limit else ""
+    dataset = identify(run.data, protocol.dataset, subset=subset)
+    keys = [
+        RecordKey(cell, weights.sha256, settings_hash(protocol), dataset.fingerprint, subset, run.seed)
+        for cell in protocol.cells
+    ]
+    records = [one for one in read_records(run.records)[0] if set(run.deviations) <= set(one.deviations)]
+    missing = [key.cell for key in keys if run.again or not _done(find(records, key), run)]
+    if not missing:
+        return 0
+    repetition = sum(key_of(record) == keys[0] for record in records) if run.again else 0
+    folder = run.output / _folder_name(name, keys[0], run, repetition)
+    _measure_and_record(Job(name, named, protocol, run, weights, dataset, folder), missing)
+    return 0
+
+
+def _measure_and_record(job: Job, missing: Sequence[str]) -> None:
+    outcome = read_outcome(job.folder)
+    if outcome is not None and _rank() == 0:
+        with locked(job.folder):
+            _record(job, outcome, missing)
+    elif outcome is None:
+        _measure(job, missing)
+
+
+def _measure(job: Job, missing: Sequence[str]) -> None:
+    from evaluate.work import measure
+    from pretrain.distributed import joined_world
+
+    with joined_world(job.run.device) as world:
+        if not world.is_first:
+            measure(job, world)
+            return
+        with locked(job.folder):
+            outcome = measure(job, world)
+            write_outcome(job.folder, outcome)
+            _record(job, outcome, missing)
+
+
+def _record(job: Job, outcome: Outcome, missing: Sequence[str]) -> None:
+    for measurement in outcome.measurements:
+        if measurement.cell not in missing:
+            continue
+        record = new_record(
+            measurement,
+            checkpoint=job.weights.identity(job.run.label),
+            dataset=job.dataset,
+            protocol_name=job.name,
+            named_protocol=job.named,
+            used_protocol=job.protocol,
+            seed=job.run.seed,
+            wall_time_seconds=outcome.seconds,
+            accelerator=outcome.accelerator,
+            attachments=_attachments(job, outcome, measurement),
+            resumed=outcome.resumed,
+            extra_deviations=outcome.extra_deviations,
+        )
+        path = write_record(record, job.run.records)
+        print(f"{measurement.cell}: {measurement.value:.2f} % on {measurement.sample_count} images ({path})")
+
+
+def _attachments(job: Job, outcome: Outcome, measurement: Measurement) -> dict[str, str]:
+    """Copy predictions and log beside the records, under names that carry the job's."""
+    files = {"predictions": outcome.predictions[measurement.cell], "log": outcome.log}
+    stored = {}
+    for kind, name in files.items():
+        if name and (job.folder / name).is_file():
+            source = job.folder / name
+            relative = Path("attachments") / f"{measurement.cell.replace('/', '.')}-{job.folder.name}{source.suffix}"
+            with atomic.atomic_file(job.run.records / relative) as target, source.open("rb") as content:
+                shutil.copyfileobj(content, target)
+            stored[kind] = str(relative)
+    return stored
+
+
+def resolved_settings(name: str, named: Protocol, protocol: Protocol, run: Run) -> str:
+    """Every setting and what follows from it, as JSON: for `--run.dry-run`, without data or weights."""
+    layout = layout_of(protocol.dataset)
+    derived: dict[str, object] = {"cells": protocol.cells, "images at full size": dict(layout.splits)}
+    if isinstance(protocol, Probe):
+        steps = protocol.steps_per_epoch(layout.splits["train"])
+        derived["steps per epoch at full size"] = steps
+        derived["steps in all at full size"] = steps * protocol.epochs
+        derived["trunk"] = "fine-tuned" if protocol.fine_tunes else "frozen, in evaluation mode"
+    settings = {
+        "protocol": name,
+        "hash": settings_hash(protocol),
+        "deviations": deviations(named, protocol) + run.deviations,
+        "settings": json.loads(canonical_json(protocol)),
+        "derived": derived,
+        "run": json.loads(canonical_json(run)),
+    }
+    return json.dumps(settings, indent=1)
+
+
+def _done(record: Record | None, run: Run) -> bool:
+    if record is None:
+        return False
+    if _rank() == 0:
+        print(f"{record.cell}: done already, {record.measurement.value:.2f} % ({run.records}, {record.created})")
+    return True
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))
+
+
+def _folder_name(name: str, key: RecordKey, run: Run, repetition: int) -> str:
+    words = [name, key.protocol_hash[:8], key.checkpoint_sha256[:12], key.dataset_fingerprint[:8], f"seed{run.seed}"]
+    words += [f"limit{run.limit}"] if run.limit else []
+    words += [run.precision] if run.deviations else []
+    words += [f"again{repetition}"] if repetition else []
+    return "-".join(words)
