@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 
+from results.against import Duel
 from results.compare import SYMBOLS, Comparison, Line
 from results.expectations import DigitsLine
 from results.groups import Group
 from results.rows import Source, Sources, cell_title
 from results.statistics import Summary
-from results.tables import TITLES
+from results.tables import METHOD, TITLES
 
 PAPER_HEADINGS = ("cell", "paper", "ours", "n", "sd", "95 % interval", "delta", "±tol", "verdict", "by")
 DIGITS_HEADINGS = ("cell", "expected", "ours", "n", "sd", "95 % interval", "control", "gain", "verdict", "by")
+DUEL_HEADINGS = ("cell", "images", "ours", "theirs", "difference", "95 % interval", "p", "verdict", "by")
 DIGITS_TITLE = "Digits corpus (360 held-out handwritten digits): not comparable with the paper"
 
 
@@ -40,6 +42,10 @@ def arrange(comparison: Comparison) -> tuple[list[Table], list[Source]]:
     for table, title in TITLES.items():
         lines = [line for line in comparison.lines if line.target.table == table]
         tables.append(Table(title, PAPER_HEADINGS, tuple(_paper_entry(line, sources) for line in lines)))
+    if comparison.duels:
+        theirs = comparison.duels[0].theirs.checkpoint
+        title = f"{METHOD} against {theirs.label} ({theirs.sha256[:12]}): paired bootstrap over images"
+        tables.append(Table(title, DUEL_HEADINGS, tuple(_duel_entry(duel) for duel in comparison.duels)))
     if comparison.digits:
         entries = tuple(_digits_entry(line, sources) for line in comparison.digits)
         tables.append(Table(DIGITS_TITLE, DIGITS_HEADINGS, entries))
@@ -100,6 +106,20 @@ def _digits_entry(line: DigitsLine, sources: Sources) -> Entry:
         _letter(line.group, sources),
     )
     return Entry(texts, line.verdict, line.reason, line.cell)
+
+
+def _duel_entry(duel: Duel) -> Entry:
+    name = cell_title(duel.cell) + (" (digits)" if duel.corpus == "digits" else "")
+    values = (f"{duel.ours.measurement.value:.2f}", f"{duel.theirs.measurement.value:.2f}")
+    found = duel.difference
+    if found is None:
+        return Entry((name, "", *values, "", "", "", "", ""), "not run", duel.reason, duel.cell)
+    low, high = found.interval
+    reading = "▲ higher" if low > 0 else "▼ lower" if high < 0 else "= no telling"
+    smallest = f"{found.p_value:.3f}" if found.p_value >= 0.001 else "<.001"
+    interval = f"{low:+.2f}…{high:+.2f}"
+    texts = (name, str(found.images), *values, f"{found.difference:+.2f}", interval, smallest, reading, "")
+    return Entry(texts, "no claim", "", duel.cell)
 
 
 def _summary_texts(summary: Summary | None) -> tuple[str, str, str, str]:

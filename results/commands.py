@@ -4,6 +4,7 @@ import sys
 import typing
 from pathlib import Path
 
+from results.against import duels
 from results.compare import compare
 from results.formats import Format, render
 from results.records import read_records
@@ -20,7 +21,7 @@ def compare_records(folder: Path, form: str, against: str, strict: bool) -> int:
     if form not in typing.get_args(Format):
         raise Refusal(f"--format is {form!r}; choose one of {', '.join(typing.get_args(Format))}")
     records, warnings = read_records(folder)
-    comparison = compare(records, warnings)
+    comparison = compare(records, warnings, duels(records, folder, against) if against else ())
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     sys.stdout.write(render(comparison, typing.cast(Format, form)))

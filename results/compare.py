@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from results.against import Duel
 from results.expectations import DigitsLine, judge_digits
 from results.groups import Group, group_records
 from results.records import Record
@@ -54,11 +55,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every cell of the paper with what was measured, the digits beside them, and the files that could not be read."""
+    """Every cell of the paper with what was measured, the digits beside them, and the files that could not be read.
+
+    `duels` are the image-by-image comparisons with another checkpoint, where one was asked for.
+    """
 
     lines: tuple[Line, ...]
     digits: tuple[DigitsLine, ...]
     warnings: tuple[str, ...]
+    duels: tuple[Duel, ...] = ()
 
     def status(self, *, strict: bool) -> int:
         """0 when every measured cell is within tolerance, else 1; `strict` also asks that every cell was measured."""
@@ -73,12 +78,13 @@ class Comparison:
         return tuple(cell for cell in targets() if cell not in filled)
 
 
-def compare(records: Sequence[Record], warnings: Iterable[str] = ()) -> Comparison:
+def compare(records: Sequence[Record], warnings: Iterable[str] = (), duels: Iterable[Duel] = ()) -> Comparison:
     """Judge all records; digits records go to their own section and never meet a number of the paper."""
     groups = group_records(records)
+    digits = [group for group in groups if group.corpus == "digits"]
     images = [group for group in groups if group.corpus != "digits"]
     lines = [line for target in targets().values() for line in _cell_lines(target, images)]
-    return Comparison(tuple(lines), judge_digits([g for g in groups if g.corpus == "digits"]), tuple(warnings))
+    return Comparison(tuple(lines), judge_digits(digits), tuple(warnings), tuple(duels))
 
 
 def verdict_of(delta: float, tolerance: float) -> Verdict:

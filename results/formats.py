@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 
 from results.arranged import Table, arrange, headline
 from results.compare import Comparison
-from results.rows import Source, as_document, plain_rows
+from results.rows import COLUMNS, Source, as_document, plain_rows
 
 Format = Literal["terminal", "markdown", "csv", "latex", "json"]
 WIDTH = 100
@@ -30,7 +30,7 @@ TEXT_COLUMNS = ("cell", "verdict", "by")
 SEPARATION = 2
 WIDTHS = {
     "paper": 5, "expected": 9, "ours": 5, "n": 2, "sd": 4, "95 % interval": 13, "control": 7, "delta": 6,
-    "gain": 5, "±tol": 5, "verdict": 10, "by": 2,
+    "gain": 5, "images": 6, "theirs": 6, "difference": 10, "p": 5, "±tol": 5, "verdict": 10, "by": 2,
 }  # fmt: skip
 LATEX_SPECIALS = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -107,11 +107,10 @@ def _markdown_text(text: str) -> str:
 
 
 def _csv(comparison: Comparison) -> str:
-    rows = plain_rows(comparison)
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(stream, fieldnames=COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(plain_rows(comparison))
     return stream.getvalue()
 
 

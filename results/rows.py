@@ -3,10 +3,17 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from results.against import Duel
 from results.compare import Comparison, Line
 from results.expectations import DigitsLine
-from results.groups import Group
+from results.groups import Group, group_records
 from results.tables import TITLES, targets, tolerances
+
+COLUMNS = (
+    "section", "table", "cell", "row", "unit", "paper", "later_version", "ours", "n", "standard_deviation",
+    "interval_low", "interval_high", "delta", "tolerance", "expected", "control", "theirs", "p_value", "images",
+    "verdict", "reason", "checkpoint", "checkpoint_sha256", "protocol", "protocol_hash", "seeds",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,11 @@ def cell_title(cell: str) -> str:
 
 def plain_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """Every line as one flat dictionary with the same keys; absent values are None."""
-    return [_paper_row(line) for line in comparison.lines] + [_digits_row(line) for line in comparison.digits]
+    return (
+        [_paper_row(line) for line in comparison.lines]
+        + [_digits_row(line) for line in comparison.digits]
+        + [_duel_row(duel) for duel in comparison.duels]
+    )
 
 
 def as_document(comparison: Comparison) -> dict[str, Any]:
@@ -75,6 +86,7 @@ def as_document(comparison: Comparison) -> dict[str, Any]:
             for table, title in TITLES.items()
         },
         "digits": [row for row in rows if row["section"] == "digits"],
+        "against": [row for row in rows if row["section"] == "against"],
         "missing": list(comparison.missing()),
         "tolerances": [asdict(item) for item in tolerances().values()],
         "warnings": list(comparison.warnings),
@@ -82,40 +94,57 @@ def as_document(comparison: Comparison) -> dict[str, Any]:
 
 
 def _paper_row(line: Line) -> dict[str, Any]:
-    return {
-        "section": "paper",
-        "table": line.target.table,
-        "cell": line.target.cell,
-        "row": line.row,
-        "paper": line.number.value if line.number else None,
-        "later_version": line.later,
-        **_measured(line.group),
-        "control": None,
-        "delta": _rounded(line.delta),
-        "tolerance": line.tolerance,
-        "verdict": line.verdict,
-        "reason": line.reason,
-        **_origin(line.group),
-    }
+    return _row(
+        "paper",
+        line.target.cell,
+        line.group,
+        row=line.row,
+        paper=line.number.value if line.number else None,
+        later_version=line.later,
+        delta=_rounded(line.delta),
+        tolerance=line.tolerance,
+        verdict=line.verdict,
+        reason=line.reason,
+    )
 
 
 def _digits_row(line: DigitsLine) -> dict[str, Any]:
-    expectation = line.expectation
-    return {
-        "section": "digits",
-        "table": targets()[line.cell].table,
-        "cell": line.cell,
-        "row": line.group.label if line.group else line.control.label if line.control else "",
-        "paper": None,
-        "later_version": None,
-        **_measured(line.group),
-        "control": _rounded(line.control.summary.mean if line.control else None),
-        "delta": _rounded(line.gain),
-        "tolerance": expectation.at_least if expectation else None,
-        "verdict": line.verdict,
-        "reason": line.reason,
-        **_origin(line.group),
-    }
+    measured = line.group or line.control
+    return _row(
+        "digits",
+        line.cell,
+        line.group,
+        row=measured.label if measured else "",
+        control=_rounded(line.control.summary.mean if line.control else None),
+        delta=_rounded(line.gain),
+        expected=line.expectation.at_least if line.expectation else None,
+        verdict=line.verdict,
+        reason=line.reason,
+    )
+
+
+def _duel_row(duel: Duel) -> dict[str, Any]:
+    found = duel.difference
+    low, high = found.interval if found else (None, None)
+    return _row(
+        "against",
+        duel.cell,
+        group_records([duel.ours])[0],
+        row=duel.theirs.checkpoint.label,
+        theirs=_rounded(duel.theirs.measurement.value),
+        delta=_rounded(found.difference if found else None),
+        interval_low=_rounded(low),
+        interval_high=_rounded(high),
+        p_value=_rounded(found.p_value if found else None),
+        images=found.images if found else None,
+        reason=duel.reason,
+    )
+
+
+def _row(section: str, cell: str, group: Group | None, **values: Any) -> dict[str, Any]:
+    """A row with every column; those that are not given are None."""
+    given = {"section": section, "table": targets()[cell].table, "cell": cell, **_measured(group), **_origin(group)}
+    return {**dict.fromkeys(COLUMNS), **given, **values}
 
 
 def _measured(group: Group | None) -> dict[str, Any]:
@@ -132,7 +161,7 @@ def _measured(group: Group | None) -> dict[str, Any]:
 
 def _origin(group: Group | None) -> dict[str, Any]:
     if group is None:
-        return dict.fromkeys(("unit", "checkpoint", "checkpoint_sha256", "protocol", "protocol_hash", "seeds"))
+        return {}
     first = group.first
     return {
         "unit": first.measurement.unit,
