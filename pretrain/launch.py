@@ -1,0 +1,69 @@
+"""From settings to a running, submitted or merely printed pretraining. Imports torch only once work starts."""
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from pretrain import preflight
+from pretrain.recipes import RECIPES
+from pretrain.run import Run, Slurm, output_folder
+from pretrain.settings import Recipe
+from results import provenance
+from results.records import DatasetIdentity
+from results.settings import canonical_json, deviations, settings_hash
+
+
+def start(name: str, recipe: Recipe, run: Run, slurm: Slurm) -> int:
+    """Print the plan (run.dry_run), submit (slurm.nodes), or train here; returns the exit status."""
+    if run.dry_run:
+        from pretrain import plan
+
+        print(plan.describe(name, recipe, run, slurm))
+        return 0
+    if slurm.nodes:
+        from pretrain import cluster
+
+        return cluster.submit(name, recipe, run, slurm)
+    return train_here(name, recipe, run)
+
+
+def train_here(name: str, recipe: Recipe, run: Run) -> int:
+    """Check everything that can be checked, then join the other ranks and train."""
+    folder = output_folder(run, name)
+    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    images = preflight.training_images(recipe, run)
+    preflight.check_batch(recipe, ranks, len(images.listed.paths))
+    card = describe_run(name, recipe, run, images.identity, ranks)
+    preflight.check_folder(folder, recipe, card)
+    if preflight.is_done(folder, recipe):
+        if rank == 0:
+            print(f"done already: {folder / recipe.architecture}.pth; delete it to write it again")
+        return 0
+    from pretrain import distributed, loop
+
+    with distributed.joined_world(run.device) as world:
+        if not world.is_first:
+            return loop.train(recipe, run, images.listed, folder, card, world)
+        with preflight.sole_user(folder):
+            return loop.train(recipe, run, images.listed, folder, card, world)
+
+
+def describe_run(name: str, recipe: Recipe, run: Run, dataset: DatasetIdentity, ranks: int) -> dict[str, Any]:
+    """The card that goes beside every checkpoint of the run; digest, step and epoch are added when one is written."""
+    return {
+        "label": "VICReg",
+        "recipe": name,
+        "recipe_hash": settings_hash(recipe),
+        "settings": json.loads(canonical_json(recipe)),
+        "deviations": list(deviations(RECIPES[name], recipe)),
+        "run": json.loads(canonical_json(run)),
+        "seed": run.seed,
+        "ranks": ranks,
+        "dataset": json.loads(canonical_json(dataset)),
+        "commit": provenance.commit(),
+        "versions": provenance.versions(),
+        "hardware": provenance.hardware(),
+        "command": provenance.command(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

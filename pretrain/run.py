@@ -1,0 +1,94 @@
+"""What this machine provides to a pretraining: paths, devices, precision, cadence. Nothing here may move the result,
+except where its description says so."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from results.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Run:
+    """The machine's side of a pretraining."""
+
+    data: Path = Path("imagenet")
+    """Root of the data set: train/<class>/<image> and val/<class>/<image>."""
+    output: Path | None = None
+    """Run folder; the same command on the same folder goes on where it stopped. Default: runs/pretrain/<recipe>."""
+    seed: int = 0
+    """Moves the result: initial weights, order of images, views."""
+    limit: int = 0
+    """Use a stratified subset of about this many training images (0: all). Moves the result."""
+    workers: int | None = None
+    """Processes that prepare images for each rank. Default: this rank's share of the cores, at most 16."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "bf16", "fp16", "float32"] = "auto"
+    """auto: bf16 on GPUs and on CPUs with bf16 instructions, else float32. fp16 scales the loss. The loss itself is
+    always float32. Moves the result within noise."""
+    views: Literal["fast", "reference"] = "fast"
+    """fast: tensors on the host, colours on the device. reference: PIL throughout. Alike to 2 grey levels."""
+    compile: bool = False
+    """Compile the network with torch.compile; worthwhile on GPUs."""
+    log_every_steps: int = 10
+    checkpoint_every_epochs: int = 1
+    checkpoint_every_minutes: float = 30.0
+    keep_checkpoints: int = 2
+    """The last so many checkpoints stay; older ones are deleted."""
+    knn_every_epochs: int = 0
+    """Measure 20-NN accuracy every so many epochs (0: never). Labels serve this number alone, never the training."""
+    tensorboard: bool = True
+    strict: bool = False
+    """Refuse, instead of warn, when the data folder has not the recipe's number of images and classes."""
+    dry_run: bool = False
+    """Print every resolved setting and leave; needs neither data nor GPU."""
+    gradient_accumulation: int = 1
+    """Only 1 is possible: the variance and covariance of several small batches are not those of a large one."""
+
+    def __post_init__(self) -> None:
+        if self.gradient_accumulation != 1:
+            raise Refusal(
+                f"run.gradient_accumulation is {self.gradient_accumulation}: summing gradients of several batches would "
+                "silently change the variance and covariance terms; use more ranks, or a recipe with a smaller "
+                "recipe.global_batch_size (batch-128 … batch-1024)"
+            )
+        lowest = {
+            "seed": 0, "limit": 0, "log_every_steps": 1, "checkpoint_every_epochs": 1, "keep_checkpoints": 1,
+            "knn_every_epochs": 0,
+        }  # fmt: skip
+        for name, least in lowest.items():
+            if getattr(self, name) < least:
+                raise Refusal(f"run.{name} is {getattr(self, name)}; it must be at least {least}")
+        if self.workers is not None and self.workers < 0:
+            raise Refusal(f"run.workers is {self.workers}; it must be at least 0")
+        if not self.checkpoint_every_minutes > 0:
+            raise Refusal(f"run.checkpoint_every_minutes is {self.checkpoint_every_minutes}; it must be above 0")
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """A cluster to submit to; nodes 0 runs here and now."""
+
+    nodes: int = 0
+    gpus_per_node: int = 8
+    cpus_per_gpu: int = 12
+    hours: float = 24.0
+    """Time limit of one job; the run requeues itself before it ends."""
+    partition: str = ""
+    account: str = ""
+    memory_gb_per_node: int = 0
+    """0 leaves it to the cluster."""
+    executor: Literal["slurm", "local"] = "slurm"
+    """local runs the same job object on this machine through submitit's local executor."""
+
+    def __post_init__(self) -> None:
+        for name, least in {"nodes": 0, "gpus_per_node": 0, "cpus_per_gpu": 1, "memory_gb_per_node": 0}.items():
+            if getattr(self, name) < least:
+                raise Refusal(f"slurm.{name} is {getattr(self, name)}; it must be at least {least}")
+        if not self.hours > 0:
+            raise Refusal(f"slurm.hours is {self.hours}; it must be above 0")
+
+
+def output_folder(run: Run, recipe_name: str) -> Path:
+    """Where the run's files go."""
+    return run.output or Path("runs") / "pretrain" / recipe_name
