@@ -17,18 +17,20 @@ POLL_SECONDS = 0.2
 LAST_LINES = 15
 
 
-def die_with_parent() -> None:
-    """Called first in the child: when the process that started it is gone, end it with all its own children."""
-    parent = int(os.environ.get(PARENT_VARIABLE, "0"))
-    if parent:
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+def die_with_parent(parent: int = 0) -> None:
+    """Called first in a child: when `parent` (0: who started it through `follow`) is gone, end the child too."""
+    watched = parent or int(os.environ.get(PARENT_VARIABLE, "0"))
+    if watched:
+        threading.Thread(target=_watch, args=(watched,), daemon=True).start()
 
 
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(POLL_SECONDS)
-    # The child leads its own process group, which holds the workers it started as well.
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+    if PARENT_VARIABLE in os.environ:
+        # What `follow` starts leads its own process group, which holds the workers it started as well.
+        os.killpg(os.getpgid(0), signal.SIGKILL)
+    os._exit(1)
 
 
 def follow(name: str, module: str, arguments: list[str], log: Path, environment: Mapping[str, str]) -> Iterator[str]:
