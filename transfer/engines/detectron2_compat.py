@@ -1,0 +1,67 @@
+"""What stands between the published Detectron2 and the Python, torch and NumPy of this suite; one reason a line.
+
+Import `detectron2` only after `prepare()`. Nothing in site-packages is changed, and a Detectron2 that was built with
+its compiled extension works the same way.
+"""
+
+import functools
+import importlib.util
+import warnings
+from pathlib import Path
+from typing import Any
+
+from results.refusal import Refusal
+
+
+@functools.cache
+def prepare() -> Path:
+    """Make Detectron2 importable and quiet; the folder of its configuration files.
+
+    Raises:
+        Refusal: Detectron2, or what it evaluates COCO with, is not installed.
+    """
+    # fvcore wraps its losses in torch.jit.script when it is imported; torch deprecates that, the losses work.
+    warnings.filterwarnings("ignore", message=r".*torch\.jit\.script.* is deprecated", category=FutureWarning)
+    # Detectron2 indexes its anchor grid without naming the order that has always been meant.
+    warnings.filterwarnings("ignore", message=r"torch\.meshgrid: in an upcoming release", category=UserWarning)
+    # The VOC evaluator divides by the number of objects of a class, which is 0 for a class that a subset lacks.
+    warnings.filterwarnings("ignore", message="invalid value encountered in divide", category=RuntimeWarning)
+    spec = importlib.util.find_spec("detectron2")
+    if spec is None or not spec.submodule_search_locations:
+        raise Refusal("Detectron2 is not installed; run `make setup`")
+    coco_api()
+    # Not through detectron2.model_zoo: it imports pkg_resources, which setuptools has removed.
+    configs = Path(spec.submodule_search_locations[0]) / "model_zoo" / "configs"
+    if not configs.is_dir():
+        raise Refusal(f"{configs} does not exist: this Detectron2 was installed without its configuration files")
+    return configs
+
+
+@functools.cache
+def coco_api() -> str:
+    """Which library reads and scores COCO files: "pycocotools" if it is there, else "faster-coco-eval" in its place.
+
+    Raises:
+        Refusal: neither is installed.
+    """
+    if importlib.util.find_spec("pycocotools"):
+        return "pycocotools"
+    if importlib.util.find_spec("faster_coco_eval"):
+        import faster_coco_eval
+
+        # Detectron2 imports pycocotools by name; this puts the compatible classes under that name.
+        faster_coco_eval.init_as_pycocotools()
+        return "faster-coco-eval"
+    raise Refusal("neither pycocotools nor faster-coco-eval is installed; run `make setup`")
+
+
+def allow_data_parallel_on_cpu() -> None:
+    """Let Detectron2's trainer wrap a CPU model for several processes.
+
+    It passes the local rank as a device id, which DistributedDataParallel takes for a GPU's.
+    """
+    from detectron2.engine import defaults
+
+    wrapped: Any = defaults.create_ddp_model
+    if not isinstance(wrapped, functools.partial):
+        defaults.create_ddp_model = functools.partial(wrapped, device_ids=None)

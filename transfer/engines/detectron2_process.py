@@ -1,0 +1,105 @@
+"""The engine's own process: `python -m transfer.engines.detectron2_process TASK.json PARENT`.
+
+Converts the backbone and proves the conversion, once a run folder, then starts the ranks. A refusal ends it with status
+2 and its message in `refusal.txt`, for the command that started it to pass on.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from results import atomic
+from results.refusal import USAGE_STATUS, Refusal
+from transfer.engines.detectron2_orphans import die_with_parent
+from transfer.engines.detectron2_task import CONVERTED_FILE, PROOF_FILE, Task, read_task
+
+REFUSAL_FILE = "refusal.txt"
+
+
+def main(task_file: str, parent: str) -> int:
+    """Do the task; the exit status."""
+    die_with_parent(int(parent))
+    task = read_task(Path(task_file))
+    try:
+        run(task)
+    except Refusal as refusal:
+        atomic.write_text(task.file(REFUSAL_FILE), str(refusal))
+        print(f"error: {refusal}", file=sys.stderr)
+        return USAGE_STATUS
+    return 0
+
+
+def run(task: Task) -> None:
+    """Find the images, prove the conversion, and run `detectron2_trainer.work` on every rank of this machine.
+
+    Raises:
+        Refusal: the data or the checkpoint cannot be used, or the batch does not divide among the processes.
+    """
+    from transfer.engines.detectron2_data import find_splits
+
+    splits = find_splits(
+        task.protocol.dataset, Path(task.data), limit=task.limit, seed=task.seed, work=task.file("lists")
+    )
+    device, processes = devices(task)
+    if task.protocol.effective_images_per_batch % (processes * task.nodes):
+        raise Refusal(
+            f"{task.protocol.effective_images_per_batch} images a batch cannot be shared among "
+            f"{processes * task.nodes} processes; set --run.gpus so that it divides"
+        )
+    if task.node_rank == 0:
+        convert_and_prove(task)
+    from detectron2.engine import launch
+
+    from transfer.engines.detectron2_trainer import work
+
+    several = processes * task.nodes > 1
+    arguments = (task, splits, device, os.getpid() if several else None)
+    launch(work, processes, task.nodes, task.node_rank, task.rendezvous or "auto", args=arguments)
+
+
+def devices(task: Task) -> tuple[str, int]:
+    """The kind of device and how many processes to start for it.
+
+    Raises:
+        Refusal: GPUs are asked for that this machine does not have.
+    """
+    import torch
+
+    found = torch.cuda.device_count()
+    if task.device == "cpu" or (task.device == "auto" and not found and not task.processes):
+        return "cpu", max(1, task.processes)
+    if task.processes > found or not found:
+        raise Refusal(f"{task.processes or 'all'} GPUs are asked for and {found} found; set --run.gpus or --run.device")
+    return "cuda", task.processes or found
+
+
+def convert_and_prove(task: Task) -> None:
+    """Write the converted backbone and its proof into the run folder, unless a proven one is there already.
+
+    Raises:
+        Refusal: the checkpoint is no ResNet-50, or the conversion is wrong; no converted file is left then.
+    """
+    from evaluate.checkpoint import load_backbone
+    from transfer.convert import write
+    from transfer.engines.detectron2_proof import prove
+
+    converted, proof_file = task.file(CONVERTED_FILE), task.file(PROOF_FILE)
+    if converted.exists() and proof_file.exists():
+        return
+    backbone = load_backbone(task.checkpoint)
+    unproven = converted.with_name(f"unproven-{converted.name}")
+    try:
+        write(backbone.state_dict, "detectron2", unproven)
+        # The detector of the protocol as it will run, pixels included.
+        proof = prove(unproven, backbone, (task.protocol,))
+        unproven.replace(converted)
+    finally:
+        unproven.unlink(missing_ok=True)
+    for line in proof.lines:
+        print(line, flush=True)
+    atomic.write_text(proof_file, json.dumps(list(proof.lines)) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

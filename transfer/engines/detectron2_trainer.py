@@ -1,0 +1,127 @@
+"""Detectron2's own trainer with our data sets, evaluators and schedule; what every rank runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from results import atomic
+from transfer.engines import detectron2_compat
+from transfer.engines.detectron2_data import Splits, image_count, registered
+from transfer.engines.detectron2_orphans import die_with_parent
+from transfer.engines.detectron2_task import CONVERTED_FILE, DETECTIONS_FILE, METRICS_FILE, RESULTS_FILE, Task
+
+detectron2_compat.prepare()
+
+from detectron2.engine import DefaultTrainer, hooks  # noqa: E402  (only after prepare)
+from detectron2.utils import comm  # noqa: E402
+from detectron2.utils.env import seed_all_rng  # noqa: E402
+from detectron2.utils.events import CommonMetricPrinter, JSONWriter  # noqa: E402
+from detectron2.utils.logger import setup_logger  # noqa: E402
+
+from transfer.engines import detectron2_evaluators  # noqa: E402
+from transfer.engines.detectron2_config import configuration  # noqa: E402
+
+CHECKPOINTS_KEPT = 2
+WRITES_PER_RUN = 100
+SEEDS_BETWEEN_RESUMES = 1_000_003
+
+
+class Trainer(DefaultTrainer):  # type: ignore[misc]
+    """Detectron2's default trainer; only what it leaves to its user is filled in."""
+
+    def build_hooks(self) -> list[Any]:
+        """Detectron2's hooks, keeping few checkpoints and writing metrics often enough for a progress bar."""
+        built: list[Any] = super().build_hooks()
+        for hook in built:
+            if isinstance(hook, hooks.PeriodicCheckpointer):
+                hook.max_to_keep = CHECKPOINTS_KEPT
+            if isinstance(hook, hooks.PeriodicWriter):
+                hook._period = max(1, min(20, self.max_iter // WRITES_PER_RUN))
+        return built
+
+    def build_writers(self) -> list[Any]:
+        """Its log and its metrics file, without the TensorBoard that nobody here reads."""
+        return [CommonMetricPrinter(self.max_iter), JSONWriter(str(Path(self.cfg.OUTPUT_DIR) / METRICS_FILE))]
+
+    @classmethod
+    def build_evaluator(cls, cfg: Any, dataset_name: str) -> Any:
+        """Our evaluators of the test set; the configuration's masks tell COCO's protocol from VOC's."""
+        dataset = "coco" if cfg.MODEL.MASK_ON else "voc0712"
+        return detectron2_evaluators.build(dataset, dataset_name, Path(cfg.OUTPUT_DIR))
+
+
+def work(task: Task, splits: Splits, device: str, parent: int | None) -> None:
+    """Fine-tune and measure on this rank, from the last checkpoint in the run folder if there is one.
+
+    Rank 0 writes the results when all is done. `parent` is the process without which this one must not go on, where
+    Detectron2 has started several.
+    """
+    if parent is not None:
+        die_with_parent(parent)
+    from transfer.engines import detectron2_head  # noqa: F401  (makes the head known)
+
+    setup_logger(task.folder, distributed_rank=comm.get_rank(), name="fvcore")
+    setup_logger(task.folder, distributed_rank=comm.get_rank())
+    if device == "cpu":
+        detectron2_compat.allow_data_parallel_on_cpu()
+    with registered(splits) as (train, test):
+        config = run_configuration(task, train, test, device)
+        # Detectron2 does not save where its data stream was: with the same seed a resumed run would show the first
+        # images a second time instead of going on.
+        resumed_at = last_iteration(Path(task.folder))
+        seed_all_rng(task.seed + comm.get_rank() + SEEDS_BETWEEN_RESUMES * resumed_at)
+        trainer = Trainer(config)
+        trainer.resume_or_load(resume=True)
+        trainer.train()
+        if comm.is_main_process():
+            _write_results(task, splits, trainer, device)
+
+
+def run_configuration(task: Task, train: tuple[str, ...], test: tuple[str, ...], device: str) -> Any:
+    """The protocol's configuration with this run's paths, data sets and device."""
+    config = configuration(task.protocol)
+    config.MODEL.WEIGHTS = str(task.file(CONVERTED_FILE))
+    config.MODEL.DEVICE = device
+    config.DATASETS.TRAIN, config.DATASETS.TEST = train, test
+    config.DATALOADER.NUM_WORKERS = task.workers
+    config.OUTPUT_DIR = task.folder
+    config.SOLVER.CHECKPOINT_PERIOD = task.checkpoint_iterations
+    config.SEED = task.seed
+    config.freeze()
+    return config
+
+
+def last_iteration(folder: Path) -> int:
+    """How many iterations the checkpoint that a resumed run starts from has seen; 0 without one."""
+    try:
+        name = (folder / "last_checkpoint").read_text(encoding="utf-8").strip()
+        content = torch.load(folder / name, map_location="cpu", weights_only=True, mmap=True)
+    except OSError:
+        return 0
+    return int(content["iteration"]) + 1
+
+
+def _write_results(task: Task, splits: Splits, trainer: Trainer, device: str) -> None:
+    content = {
+        "metrics": trainer._last_eval_results,
+        "test_images": sum(image_count(split) for split in splits.test),
+        "train_images": sum(image_count(split) for split in splits.train),
+        "detections": detectron2_evaluators.detection_count(task.file(DETECTIONS_FILE)),
+        "iterations": trainer.iter,
+        "first_iteration_of_last_session": trainer.start_iter,
+        "images_per_batch": trainer.cfg.SOLVER.IMS_PER_BATCH,
+        "base_lr": trainer.cfg.SOLVER.BASE_LR,
+        "processes": comm.get_world_size(),
+        "accelerator": f"{comm.get_world_size()} x {torch.cuda.get_device_name()}" if device == "cuda" else "",
+        "coco_api": detectron2_compat.coco_api(),
+    }
+    # NaN marks a class without objects; JSON has no word for it.
+    atomic.write_text(task.file(RESULTS_FILE), json.dumps(_without_nan(content), indent=1) + "\n")
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return None if isinstance(value, float) and value != value else value
