@@ -99,6 +99,19 @@ def report(records: Path = RECORDS, runs: Path = Path("runs"), output: Path = Pa
     return 0
 
 
+def plan(records: Path = RECORDS, hardware: str = "", gpus: tuple[int, ...] = ()) -> int:
+    """Hours, GPU-hours, disk and memory of every cell not yet measured, cheapest evidence first.
+
+    Args:
+        records: the folder of records; what they fill is not planned again.
+        hardware: v100, a100 or h100 instead of a short probe of this machine.
+        gpus: numbers of GPUs to plan for; 1, 8 and 32 unless given.
+    """
+    from results.commands import print_plan
+
+    return print_plan(records, hardware, gpus or (1, 8, 32))
+
+
 def cells() -> int:
     """List every cell of the paper's tables with its number and tolerance."""
     from results.commands import list_cells
@@ -106,15 +119,14 @@ def cells() -> int:
     return list_cells()
 
 
+COMMANDS: dict[str, Callable[..., int]] = {
+    command.__name__: command for command in (compare, reproduce, report, plan, cells)
+}
+
+
 def main() -> int:
     """Read the command line and run the chosen subcommand."""
-    commands: dict[str, Callable[..., int]] = {
-        "compare": compare,
-        "reproduce": reproduce,
-        "report": report,
-        "cells": cells,
-    }
-    status: int = tyro.extras.subcommand_cli_from_dict(commands, prog="python -m results", description=__doc__)
+    status: int = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="python -m results", description=__doc__)
     return status
 
 

@@ -6,7 +6,11 @@ from pathlib import Path
 
 from results.against import duels
 from results.compare import compare
+from results.costs import known_hardware
 from results.formats import Format, render
+from results.plan import plan
+from results.plan_text import render_plan
+from results.probe import free_disk_gib, probe
 from results.records import read_records
 from results.refusal import Refusal
 from results.tables import TITLES, targets, tolerances
@@ -26,6 +30,25 @@ def compare_records(folder: Path, form: str, against: str, strict: bool) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     sys.stdout.write(render(comparison, typing.cast(Format, form)))
     return comparison.status(strict=strict)
+
+
+def print_plan(folder: Path, name: str, gpu_counts: tuple[int, ...]) -> int:
+    """Print the plan for what the records in `folder` do not fill, on named hardware or on this machine.
+
+    Raises:
+        Refusal: unknown hardware, a number of GPUs below 1, or a probe that failed.
+    """
+    if min(gpu_counts) < 1:
+        raise Refusal(f"--gpus is {min(gpu_counts)}, expected at least 1")
+    if name and name not in known_hardware():
+        raise Refusal(f"--hardware is {name!r}; choose one of {', '.join(known_hardware())}, or leave it out to probe")
+    records, warnings = read_records(folder)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    hardware = known_hardware()[name] if name else probe()[0]
+    steps = plan(compare(records), hardware, gpu_counts)
+    sys.stdout.write(render_plan(steps, hardware, gpu_counts, free_disk_gib(folder)))
+    return 0
 
 
 def list_cells() -> int:
