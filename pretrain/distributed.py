@@ -6,6 +6,7 @@ number of ranks once, where the embeddings leave the network, because Distribute
 gradients over ranks where the global loss needs their sum.
 """
 
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -141,7 +142,9 @@ def parallel(module: nn.Module, world: World) -> nn.Module:
     module = synchronised_batch_norm(module, world.device)
     devices = [world.device] if world.device.type == "cuda" else None
     # Synchronised statistics leave nothing to broadcast: the buffers are equal on all ranks.
-    return DistributedDataParallel(module, devices, broadcast_buffers=False, gradient_as_bucket_view=True)
+    known = inspect.signature(DistributedDataParallel).parameters
+    quiet = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # renamed in torch 2.15
+    return DistributedDataParallel(module, devices, gradient_as_bucket_view=True, **{quiet: False})
 
 
 def synchronised_batch_norm(module: nn.Module, device: torch.device) -> nn.Module:
