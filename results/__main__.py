@@ -62,7 +62,11 @@ def reproduce(
     controls: tuple[str, ...] = (),
     gpus: int = 1,
     dry_run: bool = False,
+    skip_doctor: bool = False,
     pass_on: str = "",
+    cluster: Literal["none", "slurm", "local"] = "none",
+    partition: str = "",
+    account: str = "",
 ) -> int:
     """Measure every cell for one checkpoint; what has a valid record is skipped, and a failure stops nothing else.
 
@@ -75,13 +79,20 @@ def reproduce(
         controls: further checkpoints to measure beside it, as random-init or torchvision-supervised.
         gpus: GPUs of this machine for each stage.
         dry_run: print the commands and stop.
+        skip_doctor: start without looking at data sets, checkpoint, environment, disk and memory first.
         pass_on: settings passed on to every command, as "--run.workers 8".
+        cluster: submit one job for each cell through submitit instead of running them here.
+        partition: SLURM's partition.
+        account: SLURM's account.
     """
+    from results.commands import submit_jobs
     from results.reproduce import reproduce as run
     from results.tasks import Request
 
     request = Request(scale, checkpoint, root, roots.given(), controls, only, gpus, tuple(shlex.split(pass_on)))
-    return run(request, dry_run=dry_run)
+    if cluster != "none":
+        return submit_jobs(request, cluster, partition, account, skip_doctor=skip_doctor)
+    return run(request, dry_run=dry_run, skip_doctor=skip_doctor)
 
 
 def report(records: Path = RECORDS, runs: Path = Path("runs"), output: Path = Path("report.html")) -> int:
@@ -112,6 +123,19 @@ def plan(records: Path = RECORDS, hardware: str = "", gpus: tuple[int, ...] = ()
     return print_plan(records, hardware, gpus or (1, 8, 32))
 
 
+def doctor(roots: Roots, checkpoint: str = "", root: Path = Path("runs")) -> int:
+    """Look at data sets, checkpoint, environment, disk and memory before a long run; exit 1 when there is a problem.
+
+    Args:
+        roots: the data sets.
+        checkpoint: the weights that are to be measured.
+        root: where records, logs and work will be written.
+    """
+    from results.doctor import examine, show
+
+    return show(examine(roots.given(), checkpoint, root))
+
+
 def cells() -> int:
     """List every cell of the paper's tables with its number and tolerance."""
     from results.commands import list_cells
@@ -120,7 +144,7 @@ def cells() -> int:
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
-    command.__name__: command for command in (compare, reproduce, report, plan, cells)
+    command.__name__: command for command in (compare, reproduce, report, plan, doctor, cells)
 }
 
 

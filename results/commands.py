@@ -5,6 +5,7 @@ import typing
 from pathlib import Path
 
 from results.against import duels
+from results.cluster import Cluster, Executor, submit, wait
 from results.compare import compare
 from results.costs import known_hardware
 from results.formats import Format, render
@@ -14,6 +15,7 @@ from results.probe import free_disk_gib, probe
 from results.records import read_records
 from results.refusal import Refusal
 from results.tables import TITLES, targets, tolerances
+from results.tasks import Request, checkpoint_digest, seems_done, tasks_of
 
 
 def compare_records(folder: Path, form: str, against: str, strict: bool) -> int:
@@ -49,6 +51,21 @@ def print_plan(folder: Path, name: str, gpu_counts: tuple[int, ...]) -> int:
     steps = plan(compare(records), hardware, gpu_counts)
     sys.stdout.write(render_plan(steps, hardware, gpu_counts, free_disk_gib(folder)))
     return 0
+
+
+def submit_jobs(request: Request, executor: Executor, partition: str, account: str, *, skip_doctor: bool) -> int:
+    """Submit every task that is not done as a job; with the local executor, wait for them and tell how they ended."""
+    records, _ = read_records(request.records)
+    tasks = tasks_of(request)
+    digests = {checkpoint: checkpoint_digest(checkpoint) for checkpoint in {task.checkpoint for task in tasks}}
+    waiting = [task for task in tasks if task.data is not None and not seems_done(task, records, digests)]
+    submitted = submit(waiting, request, Cluster(executor, partition, account), skip_doctor=skip_doctor)
+    for item in submitted:
+        print(f"{item.name}: job {item.job.job_id}{', after ' + ', '.join(item.after) if item.after else ''}")
+    failed = wait(submitted) if executor == "local" else []
+    for name in failed:
+        print(f"failed: {name} (logs in {request.root / 'jobs'})")
+    return int(bool(failed))
 
 
 def list_cells() -> int:

@@ -55,7 +55,7 @@ def _table(title: str, steps: Sequence[Step], gpu_counts: Sequence[int]) -> Tabl
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False,
         collapse_padding=True,
     )  # fmt: skip
-    table.add_column("run")
+    table.add_column("run", no_wrap=True)
     table.add_column("cells", justify="right")
     for gpus in gpu_counts:
         table.add_column(f"{gpus} GPU{'s' * (gpus > 1)}", justify="right")
@@ -65,9 +65,9 @@ def _table(title: str, steps: Sequence[Step], gpu_counts: Sequence[int]) -> Tabl
     for step in steps:
         total += step.gpu_hours
         table.add_row(
-            step.name + (f" ({step.seeds} seeds)" if step.seeds > 1 else ""), str(len(step.cells)),
+            step.name + (f" x {step.seeds} seeds" if step.seeds > 1 else ""), str(len(step.cells)),
             *(hours_text(value) for value in step.hours), f"{step.gpu_hours:,.1f}", f"{total:,.1f}",
-            " / ".join(f"{gib:.0f}" for gib in step.gpu_gib), f"{step.data_gib:g}", f"{step.work_gib:g}",
+            "/".join(f"{max(1, gib):.0f}" for gib in step.gpu_gib), f"{step.data_gib:g}", f"{step.work_gib:g}",
         )  # fmt: skip
     return table
 

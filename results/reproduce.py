@@ -1,5 +1,6 @@
 """All cells for one checkpoint: every stage in order, going on after a failure, with one summary at the end."""
 
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -7,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from results.doctor import examine, show
 from results.records import Record, read_records
+from results.refusal import Refusal
 from results.runner import last_lines, run_logged
 from results.tasks import Request, Task, checkpoint_digest, seems_done, tasks_of
 
@@ -49,23 +52,33 @@ class Clock:
         return f"{clock_time(elapsed)} elapsed, about {clock_time(max(0.0, self.remaining) * pace)} left"
 
 
-def reproduce(request: Request, *, dry_run: bool = False) -> int:
-    """Run every task that still has to be run; 0 when none failed, else 1."""
+def reproduce(request: Request, *, dry_run: bool = False, skip_doctor: bool = False) -> int:
+    """Run every task that still has to be run; 0 when none failed, else 1.
+
+    Before the first task that is not done the doctor looks at everything it needs, unless told not to.
+
+    Raises:
+        Refusal: the doctor found a problem.
+    """
     tasks = tasks_of(request)
     digests = {checkpoint: checkpoint_digest(checkpoint) for checkpoint in {task.checkpoint for task in tasks}}
     records, warnings = read_records(request.records)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     done = [task for task in tasks if seems_done(task, records, digests)]
-    clock = Clock(sum(task.expected_seconds for task in tasks if task.data and task not in done))
+    waiting = [task for task in tasks if task.data is not None and task not in done]
+    if waiting and not (dry_run or skip_doctor):
+        _ask_doctor(waiting, request)
+    clock = Clock(sum(task.expected_seconds for task in waiting))
     results = []
     for index, task in enumerate(tasks, start=1):
-        print(f"[{index}/{len(tasks)}] {task.name} ...", flush=True)
+        if not dry_run:
+            print(f"[{index}/{len(tasks)}] {task.name} ...", flush=True)
         result = _dry(task, done) if dry_run else run_task(task, request)
-        if task not in done:
+        if task in waiting:
             clock.count(result)
         results.append(result)
-        _announce(result, index, len(tasks), clock)
+        _announce(result, index, len(tasks), "" if dry_run else f" ({clock.line()})")
     _summarize(results)
     return int(any(result.state == "failed" for result in results))
 
@@ -88,6 +101,16 @@ def run_task(task: Task, request: Request) -> Result:
     return Result(task, "measured" if new else "done already", seconds, tuple(new), log)
 
 
+def _ask_doctor(waiting: Sequence[Task], request: Request) -> None:
+    stages = list(dict.fromkeys(task.stage for task in waiting))
+    roots: dict[str, Path] = {task.stage.source: task.data for task in waiting if task.data is not None}
+    findings = examine(roots, request.checkpoint, request.root, stages)
+    if any(finding.state == "problem" for finding in findings):
+        show(findings)
+        raise Refusal("the doctor found what is marked ✗ above; mend it, or give --skip-doctor to go on regardless")
+    print(f"doctor: {len(findings)} findings, no problem")
+
+
 def clock_time(seconds: float) -> str:
     """Seconds as "m:ss" or "h:mm:ss"."""
     minutes, rest = divmod(round(seconds), 60)
@@ -97,18 +120,16 @@ def clock_time(seconds: float) -> str:
 
 def _dry(task: Task, done: Sequence[Task]) -> Result:
     state: State = "no data" if task.data is None else "done already" if task in done else "would run"
-    if state == "would run":
-        print("    " + " ".join(task.command))
     return Result(task, state, 0.0)
 
 
-def _announce(result: Result, index: int, total: int, clock: Clock) -> None:
+def _announce(result: Result, index: int, total: int, times: str) -> None:
+    took = f" in {clock_time(result.seconds)}" if result.state in ("measured", "failed") else ""
     values = ", ".join(f"{r.cell} {r.measurement.value:.1f} {r.measurement.unit}" for r in result.records)
-    print(
-        f"[{index}/{total}] {SYMBOLS[result.state]} {result.task.name}: {result.state}"
-        f" in {clock_time(result.seconds)}{': ' + values if values else ''} ({clock.line()})",
-        flush=True,
-    )
+    words = f"{SYMBOLS[result.state]} {result.task.name}: {result.state}{took}{': ' + values if values else ''}"
+    print(f"[{index}/{total}] {words}{times}", flush=True)
+    if result.state == "would run":
+        print(f"    {shlex.join(result.task.command)}")
     if result.state == "failed" and result.log is not None:
         for line in last_lines(result.log):
             print(f"    | {line}")
@@ -120,6 +141,6 @@ def _summarize(results: Sequence[Result]) -> None:
     print(", ".join(f"{states.count(state)} {state}" for state in SYMBOLS if state in states) or "nothing to run")
     for result in results:
         if result.state == "failed":
-            print(f"failed: {result.task.name} (log: {result.log}); again: {' '.join(result.task.command)}")
+            print(f"failed: {result.task.name} (log: {result.log}); again: {shlex.join(result.task.command)}")
     if sources := sorted({result.task.stage.source for result in results if result.state == "no data"}):
         print(f"no data root was given for {', '.join(sources)}; give --{' DIR --'.join(sources)} DIR to measure them")

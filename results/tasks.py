@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from results.costs import costs, hours, known_hardware
+from results.plan import ordered_stages as cheapest_first
 from results.records import Record
 from results.refusal import Refusal
 from results.stages import DIGITS_FOLDERS, STAGES, Scale, Stage
 
 RANDOM_INIT = "random-init"
+REFERENCE = known_hardware()["a100"]
 SMOKE_LIMIT = 64
 
 
@@ -71,13 +74,20 @@ def tasks_of(request: Request) -> list[Task]:
     if unknown := set(request.only) - set(names):
         raise Refusal(f"--only {sorted(unknown)[0]!r} is no stage; the stages are {', '.join(names)}")
     tasks = []
-    for stage in STAGES:
+    for stage in ordered_stages(request):
         if request.only and stage.protocol not in request.only:
             continue
         for checkpoint in _checkpoints(request, stage):
             seeds = stage.seeds if request.scale == "paper" else stage.seeds[:1]
             tasks += [_task(request, stage, checkpoint, seed) for seed in seeds]
     return tasks
+
+
+def ordered_stages(request: Request) -> list[Stage]:
+    """The plan's order: cheapest evidence first, at the paper's size by published figures, at the demo's by its own."""
+    if request.scale == "paper":
+        return cheapest_first(REFERENCE)
+    return sorted(STAGES, key=lambda stage: stage.demo_seconds)
 
 
 def seems_done(task: Task, records: Sequence[Record], digests: Mapping[str, str]) -> bool:
@@ -130,7 +140,8 @@ def _task(request: Request, stage: Stage, checkpoint: str, seed: int) -> Task:
         command += stage.smoke_overrides if demo else ("--run.limit", str(SMOKE_LIMIT), *_real_smoke(stage))
     if stage.room == "transfer" and request.gpus > 1:
         command += ["--run.gpus", str(request.gpus)]
-    return Task(stage, protocol, checkpoint, seed, data, (*command, *request.extra), stage.demo_seconds)
+    seconds = stage.demo_seconds if demo else 3600 * hours(costs()[stage.protocol], REFERENCE, max(1, request.gpus))
+    return Task(stage, protocol, checkpoint, seed, data, (*command, *request.extra), seconds)
 
 
 def _real_smoke(stage: Stage) -> tuple[str, ...]:

@@ -1,0 +1,175 @@
+"""Is everything in place before a long run? Data sets, checkpoint, environment, disk and memory, in one list."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from results.costs import costs
+from results.probe import cores, free_disk_gib, host_memory_gib
+from results.refusal import Refusal
+from results.stages import STAGES, Stage
+from results.tasks import checkpoint_digest
+
+State = Literal["ok", "warning", "problem"]
+SYMBOLS: dict[State, str] = {"ok": "✓", "warning": "!", "problem": "✗"}
+OLDEST_PYTHON = (3, 11)
+HOST_MEMORY_GIB = 8.0
+DOCTOR_SECONDS = 3600.0
+NEEDED = ("torch", "torchvision", "numpy", "tyro", "rich", "scikit-learn", "liblinear-official", "pycocotools")
+ENGINES = {"vissl": "places205, inat18 and voc07 run on this suite's own loops", "detectron2": "voc0712, coco"}
+# The first bytes of what torch.save writes: a zip archive today, a pickle in its older form.
+CHECKPOINT_MAGICS = (b"PK\x03\x04", b"\x80")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: where it belongs, how it is, and what was seen."""
+
+    area: str
+    state: State
+    text: str
+
+
+def examine(
+    roots: Mapping[str, Path], checkpoint: str = "", folder: Path = Path("runs"), stages: Sequence[Stage] = STAGES
+) -> list[Finding]:
+    """All findings for the data roots given, the checkpoint, and a run of `stages` that writes below `folder`."""
+    findings = [*environment(stages), *machine(folder, [stage for stage in stages if stage.source in roots])]
+    if checkpoint:
+        findings.append(checkpoint_file(checkpoint))
+    return findings + data_sets(roots, stages)
+
+
+def environment(stages: Sequence[Stage]) -> list[Finding]:
+    """Python, the packages with their versions, the engines that `stages` need, and the GPUs."""
+    found = sys.version_info[:2]
+    state: State = "ok" if found >= OLDEST_PYTHON else "problem"
+    findings = [Finding("environment", state, f"Python {found[0]}.{found[1]}")]
+    versions = {name: _version(name) for name in NEEDED}
+    if missing := [name for name, version in versions.items() if version is None]:
+        findings.append(Finding("environment", "problem", f"not installed: {', '.join(missing)}; run `make setup`"))
+    present = ", ".join(f"{name} {version}" for name, version in versions.items() if version is not None)
+    findings.append(Finding("environment", "ok", present))
+    if any(stage.room == "transfer" for stage in stages):
+        findings += [_engine(name, use) for name, use in ENGINES.items()]
+    return [*findings, _gpus()]
+
+
+def machine(folder: Path, stages: Sequence[Stage]) -> list[Finding]:
+    """Disk below `folder` against what the stages write, memory, and cores."""
+    free, needed = free_disk_gib(folder), sum(costs()[stage.protocol].work_gib for stage in stages)
+    total, available = host_memory_gib()
+    return [
+        Finding(
+            "machine", "ok" if free > needed else "problem",
+            f"{free:.0f} GiB free below {folder}, {needed:.0f} needed at the paper's size",
+        ),
+        Finding(
+            "machine", "ok" if available > HOST_MEMORY_GIB or not total else "warning",
+            f"{available:.0f} of {total:.0f} GiB memory available, {cores()} cores",
+        ),
+    ]  # fmt: skip
+
+
+def checkpoint_file(checkpoint: str) -> Finding:
+    """Whether the file is there, looks like one of torch's, and fits the card beside it; known names pass."""
+    try:
+        digest = checkpoint_digest(checkpoint)
+    except Refusal as refusal:
+        return Finding("checkpoint", "problem", str(refusal))
+    path = Path(checkpoint)
+    if not path.is_file():
+        return Finding("checkpoint", "ok", f"{checkpoint}: a known name, resolved when it is measured")
+    with path.open("rb") as file:
+        start = file.read(4)
+    if not start.startswith(CHECKPOINT_MAGICS):
+        return Finding("checkpoint", "problem", f"{path} does not start as a file of torch.save does")
+    card = path.with_name(path.name + ".json")
+    try:
+        said = json.loads(card.read_text(encoding="utf-8")).get("sha256", digest) if card.is_file() else digest
+    except (ValueError, AttributeError):
+        return Finding("checkpoint", "warning", f"{card} is not readable")
+    if said != digest:
+        return Finding("checkpoint", "problem", f"{path} is not the file that its card {card.name} describes")
+    return Finding("checkpoint", "ok", f"{path}, {path.stat().st_size / 2**20:.0f} MiB, sha256 {digest[:12]}")
+
+
+def data_sets(roots: Mapping[str, Path], stages: Sequence[Stage]) -> list[Finding]:
+    """What `python -m data doctor` says of each data set that the stages read from the given roots."""
+    wanted = list(dict.fromkeys(
+        (dataset, roots[stage.source]) for stage in stages if stage.source in roots for dataset in stage.datasets
+    ))  # fmt: skip
+    with ThreadPoolExecutor(max_workers=max(1, cores())) as pool:
+        return list(pool.map(lambda item: data_set(*item), wanted))
+
+
+def data_set(dataset: str, root: Path) -> Finding:
+    """One data set, examined by the data room in a process of its own."""
+    command = [sys.executable, "-m", "data", "doctor", "--dataset", dataset, "--root", str(root)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DOCTOR_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return Finding("data", "problem", f"{dataset} at {root}: no answer within an hour")
+    if done.returncode == 0:
+        return Finding("data", "ok", f"{dataset} at {root}")
+    again = f"python -m data doctor --dataset {dataset} --root {root}"
+    return Finding("data", "problem", f"{dataset}: {_first_complaint(done.stdout, done.stderr)}; all of it: {again}")
+
+
+def show(findings: Iterable[Finding], write: Callable[[str], object] = print) -> int:
+    """Write one line for each finding; 1 when there is a problem, else 0."""
+    listed = list(findings)
+    for finding in listed:
+        write(f"{SYMBOLS[finding.state]} {finding.area:12} {finding.text}")
+    problems = sum(finding.state == "problem" for finding in listed)
+    write(f"{problems or 'no'} problem{'s' * (problems != 1)} found")
+    return int(problems > 0)
+
+
+def _first_complaint(table: str, errors: str) -> str:
+    """What the first line of the data room's table that is not "ok" says; without a table, the last line of errors."""
+    said = ""
+    for line in table.splitlines():
+        columns = [column.strip() for column in line.strip("│").split("│")]
+        if not line.startswith("│") or len(columns) != 3:
+            continue
+        if said and not columns[0]:
+            said += f" {columns[2]}"
+        elif said:
+            break
+        elif columns[1] not in ("ok", ""):
+            said = f"{columns[0]} is {columns[1]}, {columns[2]}"
+    return said or next((line for line in reversed(errors.splitlines()) if line.strip()), "it did not say why")
+
+
+def _engine(name: str, use: str) -> Finding:
+    if importlib.util.find_spec(name):
+        return Finding("environment", "ok", f"{name} {_version(name) or _version('sal-' + name) or ''}".strip())
+    return Finding("environment", "warning", f"{name} is not installed ({use}); run `make engines`")
+
+
+def _gpus() -> Finding:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return Finding("environment", "warning", "no NVIDIA GPU: everything runs on the CPU")
+    query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    done = subprocess.run(query, capture_output=True, text=True, timeout=60, check=False)
+    names = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    if done.returncode or not names:
+        return Finding("environment", "warning", "nvidia-smi sees no GPU: everything runs on the CPU")
+    return Finding("environment", "ok", f"{len(names)} x {names[0]}")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
