@@ -76,6 +76,11 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
 
 
+def empty(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
 def drop_category(content: dict[str, Any]) -> None:
     gone = {item["image_id"] for item in content["annotations"] if item["category_id"] == 4}
     content["images"] = [item for item in content["images"] if item["id"] not in gone]
@@ -89,7 +94,7 @@ DAMAGE: list[tuple[str, Callable[[Path], object], Severity, str]] = [
     ("imagenet", lambda r: shutil.rmtree(r / "val"), Severity.UNUSABLE, "val does not exist"),
     ("imagenet_1pct", lambda r: (r / "1percent.txt").unlink(), Severity.UNUSABLE, "cannot be read; copy it from"),
     ("imagenet_1pct", lambda r: shutil.rmtree(r / "train" / "digit5"), Severity.PROBLEM, "2 of 20 do not exist"),
-    ("places205", lambda r: [p.unlink() for p in (r / "val" / "dam").iterdir()], Severity.PROBLEM, "without an image"),
+    ("places205", lambda r: empty(r / "val" / "dam"), Severity.PROBLEM, "without an image"),
     ("inat18", lambda r: (r / "val2018.json").write_text("{"), Severity.UNUSABLE, "not readable JSON"),
     ("inat18", lambda r: first(r, "train_val2018/Aves/9/*").unlink(), Severity.PROBLEM, "1 of "),
     ("inat18", inat_edit(drop_category), Severity.PROBLEM, "1 categories have no image in val: 4"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from data import fingerprint
+from data import fingerprint, members
 from results.refusal import Refusal
 
 Copy = Callable[..., Path]
@@ -105,7 +105,7 @@ def test_large_data_is_measured_once_until_a_folder_changes(tmp_path: Path, monk
     monkeypatch.setattr(fingerprint, "CACHED_ABOVE", 1)
     root = tiny(tmp_path / "data")
     first = fingerprint.compute(root, "imagenet")
-    monkeypatch.setattr(fingerprint.members, "images", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(members, "images", lambda *_: pytest.fail("measured again"))
     assert fingerprint.compute(root, "imagenet") == first
     monkeypatch.undo()
     (root / "val" / "a" / "4.jpg").touch()

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from data import __main__ as main_module
 from data.layouts import LAYOUTS
+from data.prepare import DATASETS
+from results.refusal import run_command_line
 
 Copy = Callable[..., Path]
 
@@ -18,7 +21,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     """The exit status of `python -m data` with these arguments, in this process."""
     monkeypatch.setattr(sys, "argv", ["data", *map(str, arguments)])
     with pytest.raises(SystemExit) as stopped:
-        main_module.run_command_line(main_module.main)
+        run_command_line(main_module.main)
     return int(stopped.value.code or 0)
 
 
@@ -111,7 +114,5 @@ def test_a_refusal_is_one_line_on_stderr(
 
 
 def test_the_choices_offered_are_the_data_sets_there_are() -> None:
-    assert set(main_module.Checkable.__args__) == set(LAYOUTS)
-    from data import prepare
-
-    assert set(main_module.Preparable.__args__) == set(prepare.DATASETS)
+    assert set(get_args(main_module.Checkable)) == set(LAYOUTS)
+    assert set(get_args(main_module.Preparable)) == set(DATASETS)

@@ -1,5 +1,6 @@
 """VOC's image sets, class files and XML."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,11 @@ def test_any_text_gives_ids_and_labels_or_a_refusal(
     (folder / "ImageSets" / "Main").mkdir(parents=True, exist_ok=True)
     (folder / "ImageSets" / "Main" / "test.txt").write_text(ids)
     (folder / "ImageSets" / "Main" / "cat_test.txt").write_text(classes)
-    for read in (lambda: voc.image_ids(folder, "test"), lambda: voc.class_labels(folder, "test", ["cat"])[0]):
+    readers: list[Callable[[], list[str]]] = [
+        lambda: voc.image_ids(folder, "test"),
+        lambda: voc.class_labels(folder, "test", ["cat"])[0],
+    ]
+    for read in readers:
         try:
             assert all("/" not in image_id and "." not in image_id for image_id in read())
         except Refusal as refusal:
