@@ -1,4 +1,4 @@
-"""Pretrain a backbone without labels: python -m pretrain RECIPE [--recipe.FIELD v] [--run.FIELD v] [--slurm.FIELD v]."""
+"""Pretrain a backbone without labels: python -m pretrain RECIPE [--recipe.X v] [--run.X v] [--slurm.X v]."""
 
 import sys
 from dataclasses import dataclass

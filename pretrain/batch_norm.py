@@ -37,7 +37,7 @@ class GlooBatchNorm(nn.modules.batchnorm._BatchNorm):
         """x: (n_r, c) or (n_r, c, h, w), this rank's samples."""
         if not self.training:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
-        out, mean, variance, count = _NormaliseOverRanks.apply(x, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
+        out, mean, variance, count = _NormaliseOverRanks.apply(x, self.weight, self.bias, self.eps)
         self._remember(mean, variance, int(count))
         return out  # type: ignore[no-any-return]
 

@@ -80,7 +80,7 @@ def world_size() -> int:
 
 def sum_over_ranks(value: Tensor) -> Tensor:
     """The sum of `value` over ranks, equal on all of them; its gradient reaches this rank's own `value` unchanged."""
-    return value if world_size() == 1 else _SumOverRanks.apply(value)  # type: ignore[no-any-return, no-untyped-call]
+    return value if world_size() == 1 else _SumOverRanks.apply(value)
 
 
 def gather_rows(own: Tensor, counts: list[int]) -> Tensor:
@@ -105,7 +105,7 @@ def row_counts(own: Tensor) -> list[int]:
 
 def scaled_for_averaging(embedding: Tensor) -> Tensor:
     """`embedding` itself; its gradient times the number of ranks. See the convention above."""
-    return embedding if world_size() == 1 else _ScaleGradient.apply(embedding)  # type: ignore[no-any-return, no-untyped-call]
+    return embedding if world_size() == 1 else _ScaleGradient.apply(embedding)
 
 
 def agree_on_maximum(value: int) -> int:
@@ -144,13 +144,14 @@ def parallel(module: nn.Module, world: World) -> nn.Module:
     # Synchronised statistics leave nothing to broadcast: the buffers are equal on all ranks.
     known = inspect.signature(DistributedDataParallel).parameters
     quiet = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # renamed in torch 2.15
-    return DistributedDataParallel(module, devices, gradient_as_bucket_view=True, **{quiet: False})
+    options: dict[str, Any] = {quiet: False, "device_ids": devices, "gradient_as_bucket_view": True}
+    return DistributedDataParallel(module, **options)
 
 
 def synchronised_batch_norm(module: nn.Module, device: torch.device) -> nn.Module:
     """`module` with every batch norm computing its statistics over all ranks; parameter names stay."""
     if device.type == "cuda":
-        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(module)  # type: ignore[no-untyped-call]
         return converted
     from pretrain.batch_norm import GlooBatchNorm
 

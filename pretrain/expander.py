@@ -2,19 +2,14 @@
 
 from torch import nn
 
+from pretrain.heads import mlp
 
-def expander(inputs: int, width: int) -> nn.Sequential:
+
+def expander(inputs: int, width: int, *, hidden: int | None = None, batch_norm: bool = True) -> nn.Sequential:
     """Three linear layers, the inner two followed by batch norm and ReLU (B.1): (n, inputs) -> (n, width).
 
     As released, the inner layers keep their bias and the last has none; with 2048 inputs and width 8192 that is
-    151,044,096 parameters named 0, 1, 3, 4 and 6.
+    151,044,096 parameters named 0, 1, 3, 4 and 6. `hidden` is the inner layers' width where it differs.
     """
-    return nn.Sequential(
-        nn.Linear(inputs, width),
-        nn.BatchNorm1d(width),
-        nn.ReLU(inplace=True),
-        nn.Linear(width, width),
-        nn.BatchNorm1d(width),
-        nn.ReLU(inplace=True),
-        nn.Linear(width, width, bias=False),
-    )
+    inner = hidden or width
+    return mlp((inputs, inner, inner, width), batch_norm=batch_norm)

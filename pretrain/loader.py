@@ -6,7 +6,7 @@ position in the list alone. A resumed run asks for the steps from s on; nothing 
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from data.decode import open_image
-from pretrain.settings import Recipe, ViewRecipe
+from pretrain.settings import Recipe
 from pretrain.views import host, parameters, reference
 
 ORDER = 2**32 - 1
@@ -38,7 +38,7 @@ class StepSampler(Sampler[list[Sample]]):
     """The samples of this rank for each step from `first_step` to the end of the run."""
 
     def __init__(
-        self, recipe: Recipe, image_count: int, *, seed: int, first_step: int = 0, rank: int = 0, ranks: int = 1
+        self, recipe: Recipe, image_count: int, seed: int, first_step: int = 0, rank: int = 0, ranks: int = 1
     ) -> None:
         self.recipe, self.image_count, self.seed = recipe, image_count, seed
         self.rank, self.ranks = rank, ranks
@@ -106,11 +106,6 @@ class TwoViews(Dataset[Batch]):
             yield reference.to_tensor(done), parameters.NEUTRAL
 
 
-def blur_kernel(view: ViewRecipe) -> int:
-    """Taps that matter for a crop of this size: beyond its border a kernel only repeats the edge."""
-    return min(view.blur_kernel, 2 * view.size - 1)
-
-
 def batches(dataset: TwoViews, sampler: StepSampler, *, workers: int, pin: bool) -> DataLoader[Batch]:
     """One iterator over all remaining steps, so that workers run ahead across epochs."""
     return DataLoader(
@@ -125,5 +120,6 @@ def batches(dataset: TwoViews, sampler: StepSampler, *, workers: int, pin: bool)
     )
 
 
-def _as_is(batch: Batch) -> Batch:
+def _as_is(batch: Any) -> Any:
+    # The data set builds whole batches itself.
     return batch

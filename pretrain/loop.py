@@ -22,7 +22,7 @@ from pretrain.schedule import warmup_cosine
 from pretrain.settings import Recipe
 from pretrain.statistics import collapse_statistics
 from pretrain.views.device import ColourBatch, augment
-from pretrain.watch import Diverged, FiniteWatch
+from pretrain.watch import DivergedError, FiniteWatch
 from results.refusal import Refusal
 
 CONTINUE, SAVE, LEAVE = 0, 1, 2
@@ -40,7 +40,7 @@ def train(recipe: Recipe, run: Run, images: ImageList, folder: Path, card: dict[
     with Interruption() as interruption:
         try:
             finished = training.go_on(interruption)
-        except Diverged as end:
+        except DivergedError as end:
             training.note("stopped", reason=str(end))
             print(f"stopped: {end}; the last good checkpoint is kept under {folder}", flush=True)
             return DIVERGED_STATUS
@@ -90,7 +90,7 @@ class Training:
         """Take the remaining steps; False when a signal ended them early (the state is then saved).
 
         Raises:
-            Diverged: the loss is no longer finite.
+            DivergedError: the loss is no longer finite.
         """
         for batch in self._remaining_batches():
             self.take_step(batch)
@@ -99,6 +99,8 @@ class Training:
                 self.save()
             if decision == LEAVE:
                 self.note("interrupted", signal=interruption.requested)
+                # No rank leaves before the first one has saved: the launcher would end them all.
+                distributed.agree_on_maximum(LEAVE)
                 return False
         self.watch.check()
         return True
@@ -111,7 +113,7 @@ class Training:
         with torch.autocast(self.world.device.type, self.dtype, enabled=self.dtype != torch.float32):
             outputs: Outputs = self.network(x_a, x_b)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(outputs.terms["loss"]).backward()
+        self.scaler.scale(outputs.terms["loss"]).backward()  # type: ignore[no-untyped-call]
         self.watch.push(self.step, outputs.terms)
         if self.step % self.run.log_every_steps == 0 or self.step == self.total_steps - 1:
             self._log(outputs, lr)
@@ -124,11 +126,11 @@ class Training:
         """Write the whole state; every rank takes part, the first one writes.
 
         Raises:
-            Diverged: the last loss or a weight is not finite; nothing is written then.
+            DivergedError: the last loss or a weight is not finite; nothing is written then.
         """
         self.watch.check()
         if not checkpoint.all_finite(list(self.method.state_dict().values())):
-            raise Diverged(f"step {self.step}: a weight is not finite")
+            raise DivergedError(f"step {self.step}: a weight is not finite")
         random_states = distributed.gather_objects(machine.random_state(self.world.device))
         if self.world.is_first:
             state = {
@@ -173,9 +175,7 @@ class Training:
 
     def _remaining_batches(self) -> Iterator[Batch]:
         dataset = TwoViews(self.images.paths, self.recipe, seed=self.run.seed, fast=self.run.views == "fast")
-        sampler = StepSampler(
-            self.recipe, len(dataset), seed=self.run.seed, first_step=self.step, rank=self.world.rank, ranks=self.world.size
-        )  # fmt: skip
+        sampler = StepSampler(self.recipe, len(dataset), self.run.seed, self.step, self.world.rank, self.world.size)
         pin = self.world.device.type == "cuda"
         iterator = iter(batches(dataset, sampler, workers=machine.worker_count(self.run, self.world), pin=pin))
         for _ in track(range(len(sampler)), f"pretraining, {self.recipe.epochs} epochs"):
@@ -195,7 +195,7 @@ class Training:
     def _log(self, outputs: Outputs, lr: float) -> None:
         self.scaler.unscale_(self.optimizer)
         statistics = collapse_statistics(outputs)
-        terms = {name: float(value) for name, value in outputs.terms.items()}
+        terms = {name: float(value.detach()) for name, value in outputs.terms.items()}
         gradients = [p.grad for p in self.method.parameters() if p.grad is not None]
         grad_norm = float(torch.nn.utils.get_total_norm(gradients))
         if self.journal is not None:

@@ -109,7 +109,7 @@ def _hinge(view: _Centred, gamma: float, eps: float) -> Tensor:
 
 
 def _off_diagonal(view: _Centred, divisor: int | None) -> Tensor:
-    everything: Tensor = _SquaredCovariances.apply(view.own, view.counts)  # type: ignore[no-untyped-call]
+    everything: Tensor = _SquaredCovariances.apply(view.own, view.counts)
     divisor = divisor or sum(view.counts) - 1
     return (everything - view.squares.square().sum()) / (divisor**2 * view.own.shape[1])
 

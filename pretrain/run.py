@@ -48,8 +48,8 @@ class Run:
     def __post_init__(self) -> None:
         if self.gradient_accumulation != 1:
             raise Refusal(
-                f"run.gradient_accumulation is {self.gradient_accumulation}: summing gradients of several batches would "
-                "silently change the variance and covariance terms; use more ranks, or a recipe with a smaller "
+                f"run.gradient_accumulation is {self.gradient_accumulation}: adding up gradients of several batches "
+                "would silently change the variance and covariance terms; use more ranks, or a recipe with a smaller "
                 "recipe.global_batch_size (batch-128 … batch-1024)"
             )
         lowest = {

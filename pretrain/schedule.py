@@ -1,4 +1,4 @@
-"""The learning rate of B.1 as a pure function of the step."""
+"""The learning rate of B.1 and the momentum of BYOL's target, pure functions of the step."""
 
 import math
 
@@ -21,3 +21,14 @@ def warmup_cosine(step: int, *, total_steps: int, warmup_steps: int, peak_lr: fl
     progress = (step - warmup_steps) / (total_steps - warmup_steps)
     share = 0.5 * (1 + math.cos(math.pi * progress))
     return peak_lr * share + final_lr * (1 - share)
+
+
+def momentum_factor(step: int, *, total_steps: int, start: float) -> float:
+    """BYOL's τ at `step` (0 to total_steps - 1): 1 - (1 - `start`) (cos(π step / total_steps) + 1) / 2.
+
+    Raises:
+        ValueError: the step lies outside the schedule.
+    """
+    if not 0 <= step < total_steps:
+        raise ValueError(f"step is {step}; the schedule has steps 0 to {total_steps - 1}")
+    return 1 - (1 - start) * (math.cos(math.pi * step / total_steps) + 1) / 2

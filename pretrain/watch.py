@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class Diverged(RuntimeError):
+class DivergedError(RuntimeError):
     """A loss term is infinite or not a number; the message names the step and the term that went first."""
 
 
@@ -20,7 +20,7 @@ class FiniteWatch:
         """Remember the terms of `step` and check those of the step before.
 
         Raises:
-            Diverged: those of the step before are not all finite.
+            DivergedError: those of the step before are not all finite.
         """
         self.check()
         # The parts come before their sum, so that the culprit is named and not the total.
@@ -28,7 +28,7 @@ class FiniteWatch:
         values = torch.stack([terms[name].detach().float() for name in names]).to("cpu", non_blocking=True)
         arrived = None
         if terms["loss"].is_cuda:
-            arrived = torch.cuda.Event()
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             arrived.record()
         self._pending = step, names, values, arrived
 
@@ -36,7 +36,7 @@ class FiniteWatch:
         """Check the remembered terms now, waiting for them if need be.
 
         Raises:
-            Diverged: they are not all finite.
+            DivergedError: they are not all finite.
         """
         if self._pending is None:
             return
@@ -46,4 +46,4 @@ class FiniteWatch:
             arrived.synchronize()
         for name, value in zip(names, values.tolist(), strict=True):
             if not math.isfinite(value):
-                raise Diverged(f"step {step}: the {name} term is {value}")
+                raise DivergedError(f"step {step}: the {name} term is {value}")

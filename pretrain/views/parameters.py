@@ -99,7 +99,7 @@ def _colour(recipe: ViewRecipe, random: np.random.Generator) -> Colour:
 
 
 def _crop(recipe: ViewRecipe, height: int, width: int, random: np.random.Generator) -> Crop:
-    """A box with area uniform in the recipe's range and log-uniform ratio; the largest fitting centred one if ten fail."""
+    """A box of uniform area and log-uniform ratio; if ten do not fit, the largest centred one that does."""
     span = recipe.crop_area_max - recipe.crop_area_min
     for _ in range(CROP_ATTEMPTS):
         area = height * width * (recipe.crop_area_min + span * random.random())
