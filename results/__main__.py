@@ -136,6 +136,19 @@ def doctor(roots: Roots, checkpoint: str = "", root: Path = Path("runs")) -> int
     return show(examine(roots.given(), checkpoint, root))
 
 
+def explain(cell: Annotated[str, tyro.conf.Positional], records: Path = RECORDS, delta: float | None = None) -> int:
+    """How a cell is measured, from which sources, what is open, what others got, and the likely causes of a difference.
+
+    Args:
+        cell: its name, as table2/voc07/mAP.
+        records: the folder of records; a measured difference is taken from there.
+        delta: ask about this difference (ours minus the paper's) instead.
+    """
+    from results.commands import explain_cell
+
+    return explain_cell(cell, records, delta)
+
+
 def cells() -> int:
     """List every cell of the paper's tables with its number and tolerance."""
     from results.commands import list_cells
@@ -144,7 +157,7 @@ def cells() -> int:
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
-    command.__name__: command for command in (compare, reproduce, report, plan, doctor, cells)
+    command.__name__: command for command in (compare, reproduce, report, plan, explain, doctor, cells)
 }
 
 

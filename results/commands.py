@@ -8,6 +8,7 @@ from results.against import duels
 from results.cluster import Cluster, Executor, submit, wait
 from results.compare import compare
 from results.costs import known_hardware
+from results.explain import explain
 from results.formats import Format, render
 from results.plan import plan
 from results.plan_text import render_plan
@@ -66,6 +67,15 @@ def submit_jobs(request: Request, executor: Executor, partition: str, account: s
     for name in failed:
         print(f"failed: {name} (logs in {request.root / 'jobs'})")
     return int(bool(failed))
+
+
+def explain_cell(cell: str, folder: Path, delta: float | None) -> int:
+    """Print what is known about a cell."""
+    records, warnings = read_records(folder)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    sys.stdout.write(explain(cell, records, delta))
+    return 0
 
 
 def list_cells() -> int:
