@@ -65,10 +65,11 @@ def _print_measured(console: Console, target: PaperNumber, lines: Sequence[Line]
     for line in lines:
         assert line.group is not None and line.ours is not None
         delta_text = f", delta {line.delta:+.2f}" if line.delta is not None else ""
+        first = line.group.first
         reason = f" ({line.reason})" if line.reason else ""
         console.print(escape(
             f"  {line.row}: {line.ours.mean:.2f} over {line.ours.n} seed{'s' * (line.ours.n > 1)}{delta_text}, "
-            f"{verdict_text(line.verdict)}{reason}; protocol {line.group.protocol}, {line.group.first.checkpoint.origin}"
+            f"{verdict_text(line.verdict)}{reason}; protocol {first.protocol}, {first.checkpoint.origin}"
         ))  # fmt: skip
     if not lines:
         console.print("  nothing yet")
@@ -113,7 +114,7 @@ def _print_reports(console: Console, cell: str) -> None:
     if controls:
         _heading(console, "Controls: if one is off, the harness is at fault")
     for reference in controls:
-        text = f"{reference.checkpoint} must give {reference.value:g} ({reference.source}); {reference.note}"
+        text = f"{reference.checkpoint}: {reference.value:g} ({reference.source}); {reference.note}"
         console.print(Padding(escape(text), (0, 2)))
 
 
