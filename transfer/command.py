@@ -52,6 +52,10 @@ def execute(name: str, named: Any, used: Any, run: Run, measure: Callable[[Job[A
         return 0
     repetition = sum(key_of(record) == keys[0] for record in records) if run.again else 0
     folder = run.output / _folder_name(name, keys[0], run, repetition)
+    if getattr(run, "node_rank", 0):
+        # One of several machines: the one with rank 0 holds the folder's lock and writes the records.
+        measure(Job(name, used, run, checkpoint, dataset, folder))
+        return 0
     with open_run_folder(folder, _identity(name, keys[0], run)) as begun:
         job = Job(name, used, run, checkpoint, dataset, folder, begun)
         started = time.monotonic()

@@ -163,7 +163,7 @@ SOURCES: dict[str, str] = {
         "detection by Faster R-CNN C4, which no other sentence bears out)"
     ),
     "iterations": f"{_B4}: 24K and 90K",
-    "base_lr": f"{_B4}: 0.05 and 0.04. later version: 0.1 for VOC (voc0712-iclr); MoCo: 0.02 (voc0712-moco)",
+    "base_lr": f"{_B4}: 0.05 and 0.04. Its later version: 0.1 for VOC (voc0712-iclr); MoCo: 0.02 (voc0712-moco)",
     "lr_drops": f"{_B4}: 18K and 22K; 60K and 80K",
     "warmup_iterations": f"{_B4}: 1000 and 50. MoCo: 100 for VOC (voc0712-moco)",
     "warmup_factor": (
@@ -222,6 +222,6 @@ PROTOCOLS: dict[str, DetectionProtocol] = {
     "voc0712-demo": demo_of(VOC0712),
     "coco": COCO,
     "coco-vissl": replace(COCO, base_lr=0.1),
-    "coco-detectron2": replace(COCO, base_lr=0.02, warmup_iterations=1000),
+    "coco-moco": replace(COCO, base_lr=0.02, warmup_iterations=1000),
     "coco-demo": demo_of(COCO),
 }

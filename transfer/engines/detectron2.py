@@ -9,14 +9,16 @@ import sys
 import time
 from pathlib import Path
 
+from data import doctor
 from results.refusal import USAGE_STATUS, Refusal
-from transfer.detection_protocols import DetectionProtocol
+from transfer.detection_protocols import PROTOCOLS, DetectionProtocol
 from transfer.detection_run import DetectionRun
 from transfer.engines import detectron2_measurements as measurements
 from transfer.engines import detectron2_progress as progress
 from transfer.engines.detectron2_task import (
     LOG_FILE,
     METRICS_FILE,
+    REFUSAL_FILE,
     RESULTS_FILE,
     Task,
     write_task,
@@ -31,13 +33,51 @@ LOG_LINES_SHOWN = 15
 def measure(job: Job[DetectionProtocol, DetectionRun]) -> Outcome:
     """Fine-tune and evaluate the detector of `job`, or take its results from the run folder where they are kept.
 
+    On the second and further of several machines the outcome is empty: the numbers are the first one's.
+
     Raises:
-        Refusal: the batch was changed without the learning rate, the engine refused its input, or it failed.
+        Refusal: the batch was changed without the learning rate, the data cannot be used, the engine refused its
+            input, or it failed.
     """
+    check_batch(PROTOCOLS[job.protocol_name], job.protocol)
     task = _task(job)
-    if not task.file(RESULTS_FILE).exists():
+    if task.node_rank:
+        task.file(".").mkdir(parents=True, exist_ok=True)
         _run(task, job.protocol_name)
-    return measurements.outcome(task, job.dataset)
+        return Outcome(())
+    if not task.file(RESULTS_FILE).exists():
+        check_data(job.protocol.dataset, job.run.data)
+        _run(task, job.protocol_name)
+    return measurements.outcome(task)
+
+
+def check_batch(named: DetectionProtocol, used: DetectionProtocol) -> None:
+    """A batch of another size needs another learning rate: at the old one a user lost 5 AP (DenseCL issue 6).
+
+    Raises:
+        Refusal: only the batch size was changed.
+    """
+    if used.images_per_batch != named.images_per_batch and used.base_lr == named.base_lr:
+        divisor = max(2, named.images_per_batch // max(1, used.images_per_batch))
+        raise Refusal(
+            f"protocol.images_per_batch is {used.images_per_batch} instead of {named.images_per_batch}, but "
+            f"protocol.base_lr is still {used.base_lr:g}; give --protocol.batch-divisor {divisor} instead, which "
+            "scales batch, learning rate and iterations together, or set protocol.base_lr too"
+        )
+
+
+def check_data(dataset: str, root: Path) -> None:
+    """Have the data room's doctor look before hours are spent; what it finds wrong goes to stderr.
+
+    Raises:
+        Refusal: naming the first finding with which Detectron2 would fail or count wrongly.
+    """
+    findings = doctor.examine(dataset, root)
+    for finding in findings:
+        if finding.severity == doctor.Severity.UNUSABLE:
+            raise Refusal(f"{finding.check}: {finding.message}; `python -m data doctor --dataset {dataset}` tells all")
+        if finding.severity == doctor.Severity.PROBLEM:
+            print(f"warning: {finding.check}: {finding.message}", file=sys.stderr)
 
 
 def _task(job: Job[DetectionProtocol, DetectionRun]) -> Task:
@@ -66,10 +106,10 @@ def _run(task: Task, title: str) -> None:
         Refusal: with the process's own message, or with the end of its log.
     """
     task_file = write_task(task)
-    refusal = task.file("refusal.txt")
+    refusal = task.file(task.own_name(REFUSAL_FILE))
     refusal.unlink(missing_ok=True)
     command = [sys.executable, "-m", "transfer.engines.detectron2_process", str(task_file), str(os.getpid())]
-    log = task.file(LOG_FILE)
+    log = task.file(task.own_name(LOG_FILE))
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=_root(), env=_environment()
@@ -80,7 +120,7 @@ def _run(task: Task, title: str) -> None:
             _end(process)
     if status == USAGE_STATUS and refusal.exists():
         raise Refusal(refusal.read_text(encoding="utf-8"))
-    if status or not task.file(RESULTS_FILE).exists():
+    if status or not (task.node_rank or task.file(RESULTS_FILE).exists()):
         raise Refusal(f"Detectron2 ended with status {status}; {log} says why, and ends with:\n{_last_lines(log)}")
 
 
@@ -89,7 +129,7 @@ def _watch(process: "subprocess.Popen[bytes]", task: Task, title: str) -> int:
     with progress.display(title, total) as shown:
         while (status := process.poll()) is None:
             found = progress.newest(task.file(METRICS_FILE)) or progress.Status(0)
-            note = progress.evaluation(task.file(LOG_FILE)) if found.iteration >= total else ""
+            note = progress.evaluation(task.file(task.own_name(LOG_FILE))) if found.iteration >= total else ""
             shown.show(found, note)
             time.sleep(SECONDS_BETWEEN_LOOKS)
     return status

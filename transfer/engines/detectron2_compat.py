@@ -5,6 +5,7 @@ its compiled extension works the same way.
 """
 
 import functools
+import importlib
 import importlib.util
 import warnings
 from pathlib import Path
@@ -20,16 +21,15 @@ def prepare() -> Path:
     Raises:
         Refusal: Detectron2, or what it evaluates COCO with, is not installed.
     """
-    # fvcore wraps its losses in torch.jit.script when it is imported; torch deprecates that, the losses work.
-    warnings.filterwarnings("ignore", message=r".*torch\.jit\.script.* is deprecated", category=FutureWarning)
-    # Detectron2 indexes its anchor grid without naming the order that has always been meant.
-    warnings.filterwarnings("ignore", message=r"torch\.meshgrid: in an upcoming release", category=UserWarning)
-    # The VOC evaluator divides by the number of objects of a class, which is 0 for a class that a subset lacks.
-    warnings.filterwarnings("ignore", message="invalid value encountered in divide", category=RuntimeWarning)
     spec = importlib.util.find_spec("detectron2")
     if spec is None or not spec.submodule_search_locations:
         raise Refusal("Detectron2 is not installed; run `make setup`")
     coco_api()
+    with warnings.catch_warnings():
+        # fvcore's losses and Detectron2's box transforms go through torch.jit.script when they are imported; torch
+        # deprecates that, they work.
+        warnings.filterwarnings("ignore", message=r".*torch\.jit\.script.* is deprecated", category=FutureWarning)
+        importlib.import_module("detectron2.modeling")
     # Not through detectron2.model_zoo: it imports pkg_resources, which setuptools has removed.
     configs = Path(spec.submodule_search_locations[0]) / "model_zoo" / "configs"
     if not configs.is_dir():

@@ -1,9 +1,13 @@
-"""A protocol as the configuration Detectron2 runs: its own file, and on top of it one line for each of our fields."""
+"""A protocol as the configuration Detectron2 runs: its own file, and on top of it one line for each of our fields.
+
+`python -m transfer.engines.detectron2_config` writes the committed texts anew, after a change that is meant.
+"""
 
 from pathlib import Path
 from typing import Any
 
-from transfer.detection_protocols import DetectionProtocol
+from results import atomic
+from transfer.detection_protocols import PROTOCOLS, DetectionProtocol
 from transfer.engines import detectron2_compat
 
 CONFIGS_FOLDER = Path(__file__).parent / "detectron2_configs"
@@ -28,6 +32,16 @@ def text(protocol: DetectionProtocol) -> str:
     """The whole configuration as Detectron2 writes it (YAML), with a line that says what it is."""
     dump: str = configuration(protocol).dump()
     return f"# The whole configuration of this protocol as Detectron2 sees it; a test compares it.\n{dump}"
+
+
+def committed(name: str) -> Path:
+    """Where the text of the protocol `name` is kept."""
+    return CONFIGS_FOLDER / f"{name}.yaml"
+
+
+def full_size_names() -> tuple[str, ...]:
+    """The protocols whose text is kept: all but the demos."""
+    return tuple(name for name in PROTOCOLS if "-demo" not in name)
 
 
 def _set_schedule(config: Any, protocol: DetectionProtocol) -> None:
@@ -65,3 +79,8 @@ def _set_images(config: Any, protocol: DetectionProtocol) -> None:
     config.INPUT.MIN_SIZE_TRAIN = protocol.train_short_sides
     config.INPUT.MIN_SIZE_TEST = protocol.test_short_side
     config.INPUT.MAX_SIZE_TRAIN = config.INPUT.MAX_SIZE_TEST = protocol.max_long_side
+
+
+if __name__ == "__main__":
+    for full_size in full_size_names():
+        atomic.write_text(committed(full_size), text(PROTOCOLS[full_size]))

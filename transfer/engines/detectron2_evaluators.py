@@ -46,7 +46,8 @@ class VocEvaluator(PascalVOCDetectionEvaluator):  # type: ignore[misc]
 
     def evaluate(self) -> dict[str, dict[str, float]] | None:
         """Collective: called on all ranks; the numbers are rank 0's."""
-        with _recorded_curves() as curves:
+        # It divides by the number of a class's objects, of which a subset may have none.
+        with _recorded_curves() as curves, np.errstate(invalid="ignore"):
             results = super().evaluate()
         if results is None:
             return None

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from results.records import DatasetIdentity, Measurement
+from results.records import Measurement
 from results.refusal import Refusal
 from transfer.engines.detectron2_task import (
     DETECTIONS_FILE,
@@ -28,7 +28,7 @@ the 20 classes, without difficult objects. COCO: the official AP averaged over I
 """
 
 
-def outcome(task: Task, dataset: DatasetIdentity) -> Outcome:
+def outcome(task: Task) -> Outcome:
     """What the finished run in `task.folder` measured, whole, with its picture, detections and log.
 
     Raises:

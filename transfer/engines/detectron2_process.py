@@ -11,10 +11,9 @@ from pathlib import Path
 
 from results import atomic
 from results.refusal import USAGE_STATUS, Refusal
+from transfer.detection_protocols import DetectionProtocol
 from transfer.engines.detectron2_orphans import die_with_parent
-from transfer.engines.detectron2_task import CONVERTED_FILE, PROOF_FILE, Task, read_task
-
-REFUSAL_FILE = "refusal.txt"
+from transfer.engines.detectron2_task import CONVERTED_FILE, PROOF_FILE, REFUSAL_FILE, Task, read_task
 
 
 def main(task_file: str, parent: str) -> int:
@@ -24,7 +23,7 @@ def main(task_file: str, parent: str) -> int:
     try:
         run(task)
     except Refusal as refusal:
-        atomic.write_text(task.file(REFUSAL_FILE), str(refusal))
+        atomic.write_text(task.file(task.own_name(REFUSAL_FILE)), str(refusal))
         print(f"error: {refusal}", file=sys.stderr)
         return USAGE_STATUS
     return 0
@@ -56,6 +55,21 @@ def run(task: Task) -> None:
     several = processes * task.nodes > 1
     arguments = (task, splits, device, os.getpid() if several else None)
     launch(work, processes, task.nodes, task.node_rank, task.rendezvous or "auto", args=arguments)
+
+
+def check_ranks(protocol: DetectionProtocol, device: str, ranks: int) -> None:
+    """Whether the batch can be shared among `ranks` processes, one on each device.
+
+    Raises:
+        Refusal: it does not divide, or its batch norms cannot be shared there.
+    """
+    if protocol.effective_images_per_batch % ranks:
+        raise Refusal(
+            f"{protocol.effective_images_per_batch} images a batch cannot be shared among {ranks} processes; "
+            "set --run.gpus so that it divides"
+        )
+    if device == "cpu" and ranks > 1 and "SyncBN" in (protocol.norm, protocol.fpn_norm):
+        raise Refusal("torch's SyncBN needs GPUs; give --protocol.norm naiveSyncBN and, with an FPN, fpn-norm too")
 
 
 def devices(task: Task) -> tuple[str, int]:

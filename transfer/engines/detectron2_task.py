@@ -11,6 +11,7 @@ from transfer.detection_protocols import DetectionProtocol
 
 TASK_FILE = "task.json"
 CONVERTED_FILE = "backbone.pkl"
+REFUSAL_FILE = "refusal.txt"
 PROOF_FILE = "proof.json"
 RESULTS_FILE = "results.json"
 DETECTIONS_FILE = "detections.npz"
@@ -44,10 +45,14 @@ class Task:
         """A file in the run folder."""
         return Path(self.folder) / name
 
+    def own_name(self, name: str) -> str:
+        """The name of a file that each of several machines keeps for itself."""
+        return f"node{self.node_rank}-{name}" if self.node_rank else name
+
 
 def write_task(task: Task) -> Path:
     """Write the task into its folder; the path."""
-    path = task.file(TASK_FILE)
+    path = task.file(task.own_name(TASK_FILE))
     atomic.write_text(path, json.dumps(dataclasses.asdict(task), indent=1) + "\n")
     return path
 
