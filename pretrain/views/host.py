@@ -2,35 +2,38 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
+import torchvision  # noqa: F401  # registers torch.ops.image
 from torch import Tensor
 from torch.nn.functional import interpolate
-from torchvision.io import ImageReadMode, decode_jpeg, read_file
 
 from data.decode import open_image
 from pretrain.views.parameters import Crop, ViewParameters
 from pretrain.views.reference import to_tensor
 
 JPEG_MAGIC = b"\xff\xd8\xff"
-# Three components, baseline or progressive; CMYK and grayscale JPEGs take the careful way.
+AS_STORED = 0
+"""torchvision's ImageReadMode.UNCHANGED: 1, 3 or 4 channels as in the file."""
 
 
 def decode(path: Path) -> Tensor:
-    """The image at `path` as uint8 (3, height, width), RGB.
+    """The image at `path` as uint8 (3, height, width), RGB, without regard to its EXIF orientation.
 
-    JPEG bytes go through torchvision's decoder; everything else, and whatever it cannot read, through `data.decode`,
-    whose policy for unusual images and errors holds.
+    JPEGs with three channels go through torchvision's decoder; everything else, and whatever it cannot read, through
+    `data.decode`, whose policy for unusual images and errors holds.
 
     Raises:
         ImageError: the file cannot be decoded; the message names it.
     """
     try:
-        content = read_file(str(path))
-        if bytes(content[:3].tolist()) == JPEG_MAGIC:
-            image = decode_jpeg(content, mode=ImageReadMode.UNCHANGED)
+        content = np.fromfile(path, dtype=np.uint8)
+        if content[:3].tobytes() == JPEG_MAGIC:
+            # The operator itself: torchvision 0.29 deprecates the function around it, not what it does.
+            image: Tensor = torch.ops.image.decode_jpeg(torch.from_numpy(content), AS_STORED, False)
             if len(image) == 3:
-                return image  # type: ignore[no-any-return]
-    except RuntimeError:
+                return image
+    except (OSError, RuntimeError):
         pass
     return to_tensor(open_image(path))
 
