@@ -44,11 +44,11 @@ def round_ticks(low: float, high: float, count: int) -> list[float]:
     return [index * step for index in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def padded_range(values: Sequence[float], share: float = 0.05) -> tuple[float, float]:
-    """The range of the values with a margin on either side; never empty."""
-    low, high = min(values), max(values)
-    margin = (high - low) * share or abs(high) * share or 1.0
-    return (low - margin if low < 0 or low - margin > 0 else 0.0), high + margin
+def range_from_zero(values: Sequence[float], margin: float = 0.06) -> tuple[float, float]:
+    """From zero (or below the lowest negative value) to a little above the highest; never empty."""
+    low, high = min(0.0, *values), max(0.0, *values)
+    room = (high - low) * margin or 1.0
+    return (low - room if low < 0 else 0.0), high + room
 
 
 def short(value: float) -> str:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from results.report.axes import Scale, padded_range, short
+from results.report.axes import Scale, range_from_zero, short
 from results.report.html import Markup, element
 
 # Okabe and Ito's palette, told apart with any colour vision; without its yellow, which is too faint on paper.
@@ -28,20 +28,27 @@ def swatch(index: int) -> Markup:
     return element("svg", line, width=28, height=12, viewBox="0 0 28 12", class_="swatch", aria_hidden="true")
 
 
-def line_chart(title: str, series: Sequence[Series], *, x_label: str, note: str = "") -> Markup:
-    """A small line chart with a title, light rules, and the last value of each line printed at its end.
+def line_chart(
+    title: str, series: Sequence[Series], *, x_label: str, note: str = "", reference: float | None = None,
+    logarithmic: bool = False,
+) -> Markup:  # fmt: skip
+    """A small line chart with a title, light rules from zero up, and the last value of each line printed at its end.
 
-    Series without points are left out but keep their style, so one run looks alike in every chart.
+    Series without points are left out but keep their style, so one run looks alike in every chart. `reference` draws a
+    dashed rule; `logarithmic` allows a logarithmic scale where positive values span more than two decades.
     """
     width, height, left, right, top, bottom = 340, 210, 46, 44, 12, 34
     drawn = [(index, thinned(line)) for index, line in enumerate(series) if line.x]
     xs = [x for _, line in drawn for x in line.x]
     ys = [y for _, line in drawn for y in line.y]
-    spread = min(ys) > 0 and max(ys) / min(ys) > 200
-    low, high = (min(ys), max(ys)) if spread else padded_range(ys)
+    spread = logarithmic and min(ys) > 0 and max(ys) / min(ys) > 100
+    low, high = (min(ys), max(ys)) if spread else range_from_zero([*ys, *([] if reference is None else [reference])])
     x_scale = Scale(min(xs), max(xs), left, width - right)
     y_scale = Scale(low, high, height - bottom, top, logarithmic=spread)
     parts = [*_grid(x_scale, y_scale, width - right, height - bottom, x_label)]
+    if reference is not None:
+        y = y_scale(reference)
+        parts.append(element("line", x1=left, x2=width - right, y1=y, y2=y, class_="reference"))
     parts += [_polyline(line, index, x_scale, y_scale) for index, line in drawn]
     parts += _end_labels(drawn, x_scale, y_scale)
     described = f"{title}: " + "; ".join(f"{line.name} ends at {short(line.y[-1])}" for _, line in drawn)

@@ -10,8 +10,10 @@ from results.arranged import counts, headline
 from results.compare import Comparison, compare
 from results.records import Record, read_records
 from results.report.background import discrepancies_section, provenance_section, warnings_section
+from results.report.closer import closer_section
 from results.report.comparison import digits_section, paper_section, sources_list, verdict_badge
 from results.report.html import Markup, element
+from results.report.pictures import pictures_section
 from results.report.pretraining import PretrainingRun, find_runs, pretraining_section
 from results.rows import Sources
 
@@ -45,13 +47,17 @@ def write_report(records_folder: Path, runs_folder: Path, output: Path) -> Path:
 def page(findings: Findings) -> str:
     """The page as HTML text."""
     sources = Sources()
+    closer, closer_warnings = closer_section(findings.records, findings.records_folder)
+    pictures, picture_warnings = pictures_section(findings.records, findings.records_folder)
     sections = [
         digits_section(findings.comparison, sources),
         pretraining_section(findings.runs),
+        closer,
+        pictures,
         paper_section(findings.comparison, sources),
         discrepancies_section(),
         provenance_section(findings.records),
-        warnings_section(findings.comparison.warnings),
+        warnings_section([*findings.comparison.warnings, *closer_warnings, *picture_warnings]),
     ]
     body = element(
         "body", _header(findings), element("main", *(s for s in sections if s is not None), sources_list(sources)),

@@ -36,6 +36,8 @@ class Panel:
     title: str
     note: str
     value: Callable[[Point], float | None]
+    reference: float | None = None
+    logarithmic: bool = False
 
 
 def _mean_of(*keys: str) -> Callable[[Point], float | None]:
@@ -46,15 +48,21 @@ def _mean_of(*keys: str) -> Callable[[Point], float | None]:
     return value
 
 
+def _positive(key: str) -> Callable[[Point], float | None]:
+    # The first line of a log has no time behind it yet, and a rate of zero.
+    return lambda point: point.get(key) or None
+
+
 PANELS = (
-    Panel("Loss", "weighted sum of the three terms", _mean_of("loss")),
+    Panel("Loss", "weighted sum of the three terms", _mean_of("loss"), logarithmic=True),
     Panel("Invariance", "mean squared distance of the views' embeddings", _mean_of("invariance")),
     Panel("Variance", "hinge on the embeddings' standard deviation", _mean_of("variance")),
-    Panel("Covariance", "squared off-diagonal covariances", _mean_of("covariance")),
+    Panel("Covariance", "squared off-diagonal covariances", _mean_of("covariance"), logarithmic=True),
     Panel(
         "Standard deviation, embeddings",
-        "mean over dimensions; 0 is collapse, 1 the target",
+        "mean over dimensions; 0 is collapse, the dashed 1 the target",
         _mean_of("embedding_std_a", "embedding_std_b"),
+        reference=1.0,
     ),
     Panel(
         "Standard deviation, representations",
@@ -65,7 +73,7 @@ PANELS = (
     Panel("20-NN accuracy while training", "on held-out images, %", _mean_of("knn_20")),
     Panel("Learning rate", "warm-up, then cosine", _mean_of("lr")),
     Panel("Gradient norm", "over all parameters", _mean_of("grad_norm")),
-    Panel("Throughput", "images per second", _mean_of("images_per_second")),
+    Panel("Throughput", "images per second", _positive("images_per_second")),
     Panel("Waiting for data", "share of the time", _mean_of("data_wait_share")),
 )
 
@@ -117,7 +125,16 @@ def pretraining_section(runs: Sequence[PretrainingRun]) -> Markup | None:
     for panel in PANELS:
         series = [run.series(panel.value) for run in runs]
         if any(line.x for line in series):
-            panels.append(line_chart(panel.title, series, x_label="epoch", note=panel.note))
+            panels.append(
+                line_chart(
+                    panel.title,
+                    series,
+                    x_label="epoch",
+                    note=panel.note,
+                    reference=panel.reference,
+                    logarithmic=panel.logarithmic,
+                )
+            )
     return element(
         "section", element("h2", "Pretraining"), element("ul", *legend, class_="runs"),
         element("div", *panels, class_="panels"), id="pretraining",
