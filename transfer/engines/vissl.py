@@ -105,6 +105,8 @@ def _refuse_taken_port(port: int) -> None:
 
 
 def _threads(machine: vissl_config.Machine) -> int:
+    if chosen := os.environ.get("OMP_NUM_THREADS", ""):
+        return max(1, int(chosen)) if chosen.isdigit() else 1
     return max(1, len(os.sched_getaffinity(0)) // machine.processes)
 
 
