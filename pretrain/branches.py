@@ -11,7 +11,7 @@ METHODS: dict[str, str] = {
     "SimSiam": "pretrain.methods.simsiam:SimSiam",
     "Barlow Twins": "pretrain.methods.barlow_twins:BarlowTwins",
 }
-"""Each method's name, which is its row in the paper's tables, and where its class is. Imported only when it is built."""
+"""Each method's name, which is its row in the paper's tables, and where its class is; imported when it is built."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 Convention for gradients: a term of the loss has the same, global value on every rank, and its gradient on a rank is
 the true gradient of that global value with respect to the rank's own rows. `scaled_for_averaging` multiplies it by the
-number of ranks once, where the embeddings leave the network, because DistributedDataParallel averages parameter
-gradients over ranks where the global loss needs their sum.
+number of ranks once, at the sum of the terms, because DistributedDataParallel averages parameter gradients over ranks
+where the global loss needs their sum.
 """
 
 import inspect
@@ -103,9 +103,9 @@ def row_counts(own: Tensor) -> list[int]:
     return [int(count) for count in counts]
 
 
-def scaled_for_averaging(embedding: Tensor) -> Tensor:
-    """`embedding` itself; its gradient times the number of ranks. See the convention above."""
-    return embedding if world_size() == 1 else _ScaleGradient.apply(embedding)
+def scaled_for_averaging(loss: Tensor) -> Tensor:
+    """`loss` itself; its gradient times the number of ranks. See the convention above."""
+    return loss if world_size() == 1 else _ScaleGradient.apply(loss)
 
 
 def agree_on_maximum(value: int) -> int:
@@ -172,8 +172,8 @@ class _SumOverRanks(torch.autograd.Function):
 
 class _ScaleGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, embedding: Tensor) -> Tensor:
-        return embedding.view_as(embedding)
+    def forward(ctx: Any, loss: Tensor) -> Tensor:
+        return loss.view_as(loss)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The projectors and predictors of all methods: linear layers with batch norm and ReLU between them, or without."""
 
+import itertools
 from collections.abc import Sequence
 
 from torch import nn
@@ -11,7 +12,7 @@ def mlp(widths: Sequence[int], *, batch_norm: bool, inner_bias: bool = True, las
     Without batch norm every inner layer has a bias: the norm's shift, which stood in for it, is gone.
     """
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths[:-2], widths[1:-1], strict=True):
+    for inputs, outputs in itertools.pairwise(widths[:-1]):
         layers.append(nn.Linear(inputs, outputs, bias=inner_bias or not batch_norm))
         if batch_norm:
             layers.append(nn.BatchNorm1d(outputs))

@@ -52,7 +52,7 @@ def train_here(name: str, recipe: Recipe, run: Run) -> int:
 def describe_run(name: str, recipe: Recipe, run: Run, dataset: DatasetIdentity, ranks: int) -> dict[str, Any]:
     """The card that goes beside every checkpoint of the run; digest, step and epoch are added when one is written."""
     return {
-        "label": "VICReg",
+        "label": recipe.method,
         "recipe": name,
         "recipe_hash": settings_hash(recipe),
         "settings": json.loads(canonical_json(recipe)),

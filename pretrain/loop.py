@@ -13,10 +13,10 @@ from pretrain import checkpoint, distributed, machine
 from pretrain.distributed import World
 from pretrain.interrupt import REQUEUE_STATUS, Interruption
 from pretrain.journal import Journal
-from pretrain.lars import LARS
 from pretrain.loader import Batch, StepSampler, TwoViews, batches
 from pretrain.meter import Meter
 from pretrain.methods import Outputs, build
+from pretrain.optimizers import build_optimizer, set_rates
 from pretrain.run import Run
 from pretrain.schedule import warmup_cosine
 from pretrain.settings import Recipe
@@ -68,9 +68,7 @@ class Training:
         if run.compile:
             self.method.backbone.compile()
         self.network = distributed.parallel(self.method, world)
-        self.optimizer = LARS(
-            self.method.parameters(), 0.0, recipe.momentum, recipe.weight_decay, recipe.trust_coefficient
-        )
+        self.optimizer = build_optimizer(recipe, self.method)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.dtype == torch.float16)
         self.watch, self.meter = FiniteWatch(), Meter(world.device)
         self.journal: Journal | None = None
@@ -119,6 +117,7 @@ class Training:
             self._log(outputs, lr)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.method.after_step(self.step, self.total_steps)
         self.step += 1
         self.meter.took_step(self.recipe.global_batch_size)
 
@@ -169,8 +168,7 @@ class Training:
             peak_lr=self.recipe.peak_lr,
             final_lr=self.recipe.end_lr,
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        set_rates(self.optimizer, self.recipe, lr)
         return lr
 
     def _remaining_batches(self) -> Iterator[Batch]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pretrain import distributed
 from pretrain.settings import LossRecipe
@@ -22,7 +23,7 @@ def invariance(z_a: Tensor, z_b: Tensor) -> Tensor:
     """
     if z_a.shape != z_b.shape:
         raise ValueError(f"the two views' embeddings have shapes {tuple(z_a.shape)} and {tuple(z_b.shape)}")
-    with _full_precision(z_a):
+    with full_precision(z_a):
         return _mean_squares(z_a, z_b, sum(distributed.row_counts(z_a)))
 
 
@@ -34,7 +35,7 @@ def variance(z: Tensor, *, gamma: float = 1.0, eps: float = 1e-4) -> Tensor:
     Raises:
         ValueError: fewer than 2 rows over all ranks.
     """
-    with _full_precision(z):
+    with full_precision(z):
         return _hinge(_centred(z, distributed.row_counts(z)), gamma, eps)
 
 
@@ -46,7 +47,7 @@ def covariance(z: Tensor, *, divisor: int | None = None) -> Tensor:
     Raises:
         ValueError: fewer than 2 rows over all ranks.
     """
-    with _full_precision(z):
+    with full_precision(z):
         return _off_diagonal(_centred(z, distributed.row_counts(z)), divisor)
 
 
@@ -54,6 +55,7 @@ class VICRegLoss(nn.Module):
     """Eq. 6. Calling it with two views' embeddings (n_r, d) returns the terms by name and their weighted sum, "loss".
 
     "variance" and "covariance" are the sums over both views (variance: their mean if `variance_halved`), unweighted.
+    A method with another invariance (Eq. 8, Eq. 9) passes it as `s`.
     """
 
     def __init__(self, settings: LossRecipe = LossRecipe(), global_batch_size: int | None = None) -> None:  # noqa: B008
@@ -64,18 +66,34 @@ class VICRegLoss(nn.Module):
         fixed = settings.covariance_divisor == "global-batch-size"
         self.divisor = global_batch_size - 1 if fixed and global_batch_size else None
 
-    def forward(self, z_a: Tensor, z_b: Tensor) -> dict[str, Tensor]:
-        """z_a, z_b: (n_r, d), this rank's rows of each view."""
+    def forward(self, z_a: Tensor, z_b: Tensor, s: Tensor | None = None) -> dict[str, Tensor]:
+        """z_a, z_b: (n_r, d), this rank's rows of each view; s: the invariance of another method."""
         chosen = self.settings
         counts = distributed.row_counts(z_a)
-        with _full_precision(z_a):
-            s = _mean_squares(z_a, z_b, sum(counts))
-            a, b = _centred(z_a, counts), _centred(z_b, counts)
-            v = _hinge(a, chosen.gamma, chosen.epsilon) + _hinge(b, chosen.gamma, chosen.epsilon)
+        gamma, eps = chosen.hinge_target(z_a.shape[1])
+        with full_precision(z_a):
+            if s is None:
+                s = _mean_squares(z_a, z_b, sum(counts))
+            (v_a, v_b), (c_a, c_b) = self._regularised(z_a, z_b, counts)
+            v = _hinge(v_a, gamma, eps) + _hinge(v_b, gamma, eps)
             v = v / 2 if chosen.variance_halved else v
-            c = _off_diagonal(a, self.divisor) + _off_diagonal(b, self.divisor)
+            c = _off_diagonal(c_a, self.divisor) + _off_diagonal(c_b, self.divisor)
             loss = chosen.invariance_weight * s + chosen.variance_weight * v + chosen.covariance_weight * c
         return {"loss": loss, "invariance": s, "variance": v, "covariance": c}
+
+    def _regularised(self, z_a: Tensor, z_b: Tensor, counts: list[int]) -> tuple[list["_Centred"], list["_Centred"]]:
+        """Both views as the variance term sees them, and as the covariance term does."""
+        seen = {}
+        for kind in {self.settings.variance_of, self.settings.covariance_of}:
+            views = (z_a, z_b) if kind == "projections" else (unit(z_a), unit(z_b))
+            seen[kind] = [_centred(z, counts) for z in views]
+        return seen[self.settings.variance_of], seen[self.settings.covariance_of]
+
+
+def unit(z: Tensor) -> Tensor:
+    """Each row of z (n_r, d) divided by its length, in full precision; a zero row stays zero."""
+    with full_precision(z):
+        return F.normalize(upcast(z), dim=1)
 
 
 def gram_is_smaller(count: int, dimensions: int) -> bool:
@@ -93,13 +111,13 @@ def _centred(z: Tensor, counts: list[int]) -> _Centred:
     # The mean counts as a constant: through it both terms' gradients vanish, because centred rows sum to zero.
     if sum(counts) < 2:
         raise ValueError(f"a variance needs at least 2 samples over all ranks, got {sum(counts)}")
-    z = _upcast(z)
+    z = upcast(z)
     own = z - distributed.sum_over_ranks(z.detach().sum(0)) / sum(counts)
     return _Centred(own, counts, distributed.sum_over_ranks(own.square().sum(0)))
 
 
 def _mean_squares(z_a: Tensor, z_b: Tensor, count: int) -> Tensor:
-    own = (_upcast(z_a) - _upcast(z_b)).square().sum()
+    own = (upcast(z_a) - upcast(z_b)).square().sum()
     return distributed.sum_over_ranks(own) / (count * z_a.shape[1])
 
 
@@ -139,9 +157,11 @@ class _SquaredCovariances(torch.autograd.Function):
         return (4 * gradients[0]) * (left @ right), None
 
 
-def _upcast(z: Tensor) -> Tensor:
+def upcast(z: Tensor) -> Tensor:
+    """`z` in float32, or float64 where it is that."""
     return z if z.dtype == torch.float64 else z.float()
 
 
-def _full_precision(z: Tensor) -> torch.autocast:
+def full_precision(z: Tensor) -> torch.autocast:
+    """A context on the device of `z` without half precision."""
     return torch.autocast(z.device.type, enabled=False)

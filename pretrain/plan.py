@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pretrain.methods import VICReg, build
+from pretrain.methods import Method, build
 from pretrain.recipes import NAMED_RECIPES, RECIPES
 from pretrain.run import Run, Slurm, output_folder
 from pretrain.settings import Recipe
@@ -62,7 +62,7 @@ def describe(name: str, recipe: Recipe, run: Run, slurm: Slurm) -> str:
     return "\n".join(lines)
 
 
-def estimate_memory(recipe: Recipe, ranks: int, *, half: bool, method: VICReg) -> Memory:
+def estimate_memory(recipe: Recipe, ranks: int, *, half: bool, method: Method) -> Memory:
     """What one of `ranks` holds at the end of its forward passes; `method` lives on the meta device."""
     rows = -(-recipe.global_batch_size // ranks)
     n, d = recipe.global_batch_size, recipe.projector_width
@@ -75,7 +75,7 @@ def estimate_memory(recipe: Recipe, ranks: int, *, half: bool, method: VICReg) -
     )
 
 
-def activation_bytes_per_image(recipe: Recipe, method: VICReg, *, half: bool) -> int:
+def activation_bytes_per_image(recipe: Recipe, method: Method, *, half: bool) -> int:
     """Bytes that autograd keeps for both views of one image, counted by running them on the meta device."""
     probe, size = 4, recipe.view_a.size
     weights = {parameter.untyped_storage()._cdata for parameter in method.parameters()}

@@ -3,9 +3,11 @@
 "Paper" is the arXiv text (2105.04906) with its section; "code" is facebookresearch/vicreg at commit 4e12602.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pretrain.branches import METHODS, BranchRecipe
 from results.refusal import Refusal
 
 IMAGENET_TRAIN_IMAGES = 1_281_167
@@ -68,9 +70,24 @@ class LossRecipe:
     covariance_weight: float = 1.0
     """ν."""
     gamma: float = 1.0
-    """Target standard deviation of Eq. 1."""
+    """Target standard deviation of Eq. 1, in units of `gamma_unit`."""
+    gamma_unit: Literal["one", "one-over-root-d"] = "one"
+    """one-over-root-d: γ is divided by √d, what unit vectors spread over the sphere have (Table 4b's l2 row)."""
     epsilon: float = 1e-4
     """ε of Eq. 1, inside the root."""
+    epsilon_unit: Literal["one", "gamma-squared"] = "one"
+    """Paper: one, stated where γ is 1. Wherever γ is 1/√d it must shrink with γ² (a choice made here): otherwise the
+    root has a floor of 0.01, and at d = 8192, where γ is 0.011, almost nothing of the hinge is left."""
+    variance_of: Literal["projections", "unit-projections"] = "projections"
+    """Whether v sees Z or Z with its rows divided by their length. Unstated for BYOL and SimSiam, whose distance does
+    not see lengths. Z itself is section 5's wording ("on the batches of projections Z and Z'") with section 3's "γ
+    fixed to 1 in our experiments". C.3's 1/√d is no evidence for the other: it is what SimSiam's paper plots for its
+    own unit vectors without any regularisation."""
+    covariance_of: Literal["projections", "unit-projections"] = "projections"
+    """The same for c. Unit vectors have covariances of at most 1/d, so that ν = 0.01 would leave no effect at all,
+    against Table 3, where c moves SimSiam without predictor from 56.8 to 66.1."""
+    redundancy_weight: float = 0.0051
+    """λ of Barlow Twins, on its off-diagonal term (its paper: 0.005; its code: 0.0051). No other method has it."""
     variance_halved: bool = False
     """Eq. 6 and Algorithm 1: v(Z) + v(Z'), False. Code: their mean, so that μ acts as 12.5 per view, True."""
     covariance_divisor: Literal["batch", "global-batch-size"] = "batch"
@@ -82,6 +99,12 @@ class LossRecipe:
             _require(getattr(self, name) >= 0, name, getattr(self, name), "a weight of 0 or more")
         _require(self.gamma > 0, "gamma", self.gamma, "more than 0")
         _require(self.epsilon > 0, "epsilon", self.epsilon, "more than 0")
+        _require(self.redundancy_weight >= 0, "redundancy_weight", self.redundancy_weight, "a weight of 0 or more")
+
+    def hinge_target(self, dimensions: int) -> tuple[float, float]:
+        """γ and ε of Eq. 1 for projections of so many dimensions."""
+        gamma = self.gamma if self.gamma_unit == "one" else self.gamma / math.sqrt(dimensions)
+        return gamma, self.epsilon if self.epsilon_unit == "one" else self.epsilon * gamma**2
 
 
 @dataclass(frozen=True)
@@ -91,11 +114,14 @@ class Recipe:
     view_a: ViewRecipe = field(default_factory=ViewRecipe)
     view_b: ViewRecipe = field(default_factory=ViewRecipe)
     loss: LossRecipe = field(default_factory=LossRecipe)
+    method: str = "VICReg"
+    """Whose loss and heads: VICReg, BYOL, SimSiam or Barlow Twins."""
+    branches: BranchRecipe = field(default_factory=BranchRecipe)
     architecture: Literal["resnet50", "resnet50x2", "resnet200x2"] = "resnet50"
     zero_init_residual: bool = True
     """Whether each residual branch starts at zero (last BN scale 0). Paper: unstated. Code: True."""
     projector_width: int = 8192
-    """Hidden and output width of the three-layer projector (B.1, Table 6)."""
+    """Hidden and output width of the three-layer projector (B.1, Table 6); output width d of the other methods'."""
     epochs: int = 1000
     warmup_epochs: int = 10
     global_batch_size: int = 2048
@@ -106,6 +132,10 @@ class Recipe:
     """Where the cosine ends. Paper B.1: 0.002. Code: 0.001 of the peak (0.0016 at base 0.2, 0.0024 at 0.3)."""
     final_lr_unit: Literal["absolute", "of-peak"] = "absolute"
     """Paper: absolute. Code: of-peak."""
+    optimizer: Literal["lars", "sgd"] = "lars"
+    """SimSiam: sgd. All others: lars."""
+    base_lr_vectors: float | None = None
+    """`base_lr` of biases and batch norms where they have their own (Barlow Twins' code: 0.0048 beside 0.2)."""
     weight_decay: float = 1e-6
     momentum: float = 0.9
     """Paper: unstated for VICReg (B.5 gives 0.9 for its BYOL). Code: 0.9."""
@@ -124,6 +154,11 @@ class Recipe:
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("base_lr", "trust_coefficient"):
             _require(getattr(self, name) > 0, name, getattr(self, name), "more than 0")
+        _require(self.method in METHODS, "method", self.method, f"one of {', '.join(METHODS)}")
+        _require(
+            self.base_lr_vectors is None or self.base_lr_vectors > 0, "base_lr_vectors", self.base_lr_vectors, "above 0"
+        )
+        self._check_branches()
         for name in ("final_lr", "weight_decay"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         _require(0 <= self.momentum < 1, "momentum", self.momentum, "0 or more and below 1")
@@ -131,6 +166,14 @@ class Recipe:
         _require(self.global_batch_size >= 2, "global_batch_size", self.global_batch_size, "2, for a variance")
         sizes = (self.view_a.size, self.view_b.size)
         _require(sizes[0] == sizes[1], "view_a.size and view_b.size", sizes, "equal sizes")
+
+    def _check_branches(self) -> None:
+        chosen = self.branches
+        free = self.method == "VICReg" or chosen.output == "free"
+        _require(free, "branches.output", chosen.output, f'"free" for {self.method}')
+        asymmetric = chosen.momentum_encoder or chosen.stop_gradient or chosen.predictor
+        fits = self.method != "Barlow Twins" or not asymmetric
+        _require(fits, "branches", chosen, "without momentum encoder, stop-gradient and predictor for Barlow Twins")
 
     @property
     def peak_lr(self) -> float:

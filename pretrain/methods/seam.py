@@ -27,6 +27,9 @@ class Method(nn.Module):
     backbone: ResNet
     """What is kept after pretraining."""
 
+    projector: nn.Module
+    """From representations to the embeddings of the loss."""
+
     predictor: nn.Module
     """The head whose learning rate may be constant; an identity where there is none."""
 

@@ -1,7 +1,6 @@
 """Where predictions aim: at the other branch itself, behind a stop-gradient, or at a momentum encoder (Table 3)."""
 
 import copy
-import itertools
 
 import torch
 from torch import Tensor, nn
@@ -37,5 +36,6 @@ class Target(nn.Module):
         if self.network is None:
             return
         tau = momentum_factor(step, total_steps=total_steps, start=self.branches.target_momentum)
-        online = list(itertools.chain(backbone.parameters(), projector.parameters()))
-        torch._foreach_lerp_(list(self.network.parameters()), online, 1 - tau)
+        online: list[Tensor] = [*backbone.parameters(), *projector.parameters()]
+        own: list[Tensor] = list(self.network.parameters())
+        torch._foreach_lerp_(own, online, 1 - tau)

@@ -40,7 +40,8 @@ class VICReg(Method):
         y_b = self.backbone(x_b)
         z_b = self._embed(y_b)
         s = None if self.symmetric and not self.unit else self._invariance(x_a, x_b, z_a, z_b)
-        terms = self.loss(scaled_for_averaging(z_a), scaled_for_averaging(z_b), s)
+        terms = self.loss(z_a, z_b, s)
+        terms["loss"] = scaled_for_averaging(terms["loss"])
         return Outputs(terms, y_a.detach(), y_b.detach(), z_a.detach(), z_b.detach())
 
     def after_step(self, step: int, total_steps: int) -> None:
@@ -54,6 +55,6 @@ class VICReg(Method):
     def _invariance(self, x_a: Tensor, x_b: Tensor, z_a: Tensor, z_b: Tensor) -> Tensor:
         """s(Z, Z', P, P') of Eq. 8 with the distance of Eq. 5, averaged over dimensions too, or that of Eq. 9."""
         distance = negative_cosine if self.unit else invariance
-        p_a, p_b = (scaled_for_averaging(self.predictor(z)) for z in (z_a, z_b))
-        t_a, t_b = (scaled_for_averaging(self.target(x, z)) for x, z in ((x_a, z_a), (x_b, z_b)))
+        p_a, p_b = self.predictor(z_a), self.predictor(z_b)
+        t_a, t_b = self.target(x_a, z_a), self.target(x_b, z_b)
         return (distance(p_a, t_b) + distance(p_b, t_a)) / 2
