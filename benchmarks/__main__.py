@@ -13,7 +13,8 @@ from benchmarks.rows import ROWS, Row, chosen
 from results import provenance
 from results.refusal import Refusal, run_command_line
 
-HELP = f"""Measure this suite against a textbook baseline (benchmarks/textbook.py: Algorithm 1 as printed, PIL and
+HELP = (
+    f"""Measure this suite against a textbook baseline (benchmarks/textbook.py: Algorithm 1 as printed, PIL and
 torchvision transforms of B.2, a per-tensor LARS loop, one DataLoader).
 
 Each row runs in its own process, with the number of cores it states; both sides take turns in that process, and the
@@ -24,7 +25,10 @@ All rows (under 15 minutes on two cores):  make bench
 Two rows:                                  python -m benchmarks --only loss-256 lars
 Has anything become slower?                make bench-check   (ratios, worse by more than {kept.TOLERANCE:.0%}: exit 1)
 
-Rows: """ + "; ".join(f"{row.name} ({row.target_text})" for row in ROWS) + "."
+Rows: """
+    + "; ".join(f"{row.name} ({row.target_text})" for row in ROWS)
+    + "."
+)
 
 
 def benchmarks(only: tuple[str, ...] = (), check: bool = False, output: Path = kept.FOLDER) -> int:
@@ -36,7 +40,7 @@ def benchmarks(only: tuple[str, ...] = (), check: bool = False, output: Path = k
         output: folder of the kept results.
     """
     rows = _rows(only)
-    results = {
+    results: dict[str, Any] = {
         "hardware": provenance.hardware(_accelerator()),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "commit": provenance.commit(),

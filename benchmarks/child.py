@@ -1,7 +1,7 @@
 """One row measured in a process of its own, so that no row inherits another's memory, threads or caches.
 
-`python -m benchmarks.child ROW FILE` writes the row's `Outcome` as JSON to FILE; or, where the row cannot be measured on
-this machine, {"skipped": why}.
+`python -m benchmarks.child ROW FILE` writes the row's `Outcome` as JSON to FILE; or, where the row cannot be measured
+on this machine, {"skipped": why}.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Measuring two ways of doing one thing against each other: in turns, in one process, and saying how far they spread."""
+"""Measuring two ways of doing one thing against each other: in turns, in one process, with their spread."""
 
 import time
 from collections.abc import Callable
@@ -89,9 +89,7 @@ def seconds(samples: list[float], **details: Any) -> Outcome:
     return Outcome(found.median, found.lowest, found.highest, described(found), "", details | {"ours": asdict(found)})
 
 
-def compared(
-    ours: Work, baseline: Work, *, rounds: int, repeats: int = 1, warm_up: int = 1, **details: Any
-) -> Outcome:
+def compared(ours: Work, baseline: Work, *, rounds: int, repeats: int = 1, warm_up: int = 1, **details: Any) -> Outcome:
     """`in_turns`, then `times_faster`: what most rows are."""
     return times_faster(*in_turns(ours, baseline, rounds=rounds, repeats=repeats, warm_up=warm_up), **details)
 

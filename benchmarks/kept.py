@@ -52,11 +52,12 @@ def newest(folder: Path, hardware: str) -> Path | None:
     """The latest results of this hardware, else the latest of any (ratios travel, seconds do not), else None."""
     files = sorted(folder.glob("*.json"))
     same = [file for file in files if read(file).get("hardware") == hardware]
-    return (same or files or [None])[-1]
+    found = same or files
+    return found[-1] if found else None
 
 
 def regressions(rows: Iterable[Row], now: list[Results], kept: list[Results]) -> list[str]:
-    """One line for each ratio that is worse than the kept one by more than `TOLERANCE`, or could no longer be measured."""
+    """One line for each ratio worse than the kept one by more than `TOLERANCE`, and for each row that failed."""
     before = {entry["name"]: entry for entry in kept if entry.get("value") is not None}
     after = {entry["name"]: entry for entry in now}
     lines = []

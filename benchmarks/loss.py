@@ -58,7 +58,7 @@ def work(loss: Loss, z_a: Tensor, z_b: Tensor) -> Callable[[], None]:
 
     def forward_and_backward() -> None:
         z_a.grad = z_b.grad = None
-        loss(z_a, z_b).backward()
+        loss(z_a, z_b).backward()  # type: ignore[no-untyped-call]
 
     return forward_and_backward
 
@@ -66,4 +66,5 @@ def work(loss: Loss, z_a: Tensor, z_b: Tensor) -> Callable[[], None]:
 def gradient(loss: Loss, z_a: Tensor, z_b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The loss and its gradients with respect to both views."""
     value = loss(z_a, z_b)
-    return (value.detach(), *torch.autograd.grad(value, (z_a, z_b)))
+    to_a, to_b = torch.autograd.grad(value, (z_a, z_b))
+    return value.detach(), to_a, to_b

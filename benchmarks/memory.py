@@ -1,9 +1,9 @@
 """Peak memory that a piece of work adds to the process, measured as the operating system sees it.
 
-A tensor library's own counter misses what matrix libraries and gradients allocate elsewhere, so the peak of the resident
-set is read (Linux: VmHWM, which can be reset). Every tensor must come from the system and return to it, or memory that
-an earlier allocation left in the process would hide a later one: hence a process of its own for each side, with
-glibc's threshold for mapping memory held at 64 KB, and a warm-up on small inputs that loads the libraries.
+A tensor library's own counter misses what matrix libraries allocate elsewhere, so the peak of the resident set is read
+(Linux: VmHWM, which can be reset). Every tensor must come from the system and return to it, or memory that an earlier
+allocation left in the process would hide a later one: hence a process of its own for each side, with glibc's threshold
+for mapping memory held at 64 KB, and a warm-up on small inputs that loads the libraries.
 """
 
 import multiprocessing

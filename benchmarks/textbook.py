@@ -135,7 +135,9 @@ class TwoViews(Dataset[tuple[Tensor, Tensor]]):
         return self.first(image), self.second(image)
 
 
-def loader(paths: list[Path], *, batch_size: int, workers: int, settings: str = "paper") -> DataLoader[tuple[Tensor, Tensor]]:
+def loader(
+    paths: list[Path], *, batch_size: int, workers: int, settings: str = "paper"
+) -> DataLoader[tuple[Tensor, Tensor]]:
     """The one DataLoader: shuffled, pinned where there is a GPU, workers kept between epochs."""
     return DataLoader(
         TwoViews(paths, settings), batch_size=batch_size, shuffle=True, num_workers=workers,
