@@ -177,7 +177,7 @@ PAPER_CROP = RandomView(scale_min=0.2)
 
 SMALL_TRAIN_VIEW = RandomView(crop=32, scale_min=0.7, flip_probability=0.0)
 SMALL_TEST_VIEW = CenterView(resize=32, crop=32)
-LINEAR_DEMO = replace(LINEAR, epochs=20, global_batch_size=64, train_view=SMALL_TRAIN_VIEW, test_view=SMALL_TEST_VIEW)
+LINEAR_DEMO = replace(LINEAR, epochs=12, global_batch_size=64, train_view=SMALL_TRAIN_VIEW, test_view=SMALL_TEST_VIEW)
 SEMI_1PCT_DEMO = replace(
     SEMI_1PCT,
     global_batch_size=32,
