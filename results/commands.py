@@ -59,7 +59,9 @@ def submit_jobs(request: Request, executor: Executor, partition: str, account: s
     records, _ = read_records(request.records)
     tasks = tasks_of(request)
     digests = {checkpoint: checkpoint_digest(checkpoint) for checkpoint in {task.checkpoint for task in tasks}}
-    waiting = [task for task in tasks if task.data is not None and not seems_done(task, records, digests)]
+    waiting = [
+        task for task in tasks if task.data is not None and not seems_done(task, records, digests[task.checkpoint])
+    ]
     submitted = submit(waiting, request, Cluster(executor, partition, account), skip_doctor=skip_doctor)
     for item in submitted:
         print(f"{item.name}: job {item.job.job_id}{', after ' + ', '.join(item.after) if item.after else ''}")

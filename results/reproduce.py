@@ -12,7 +12,7 @@ from results.doctor import examine, show
 from results.records import Record, read_records
 from results.refusal import Refusal
 from results.runner import last_lines, run_logged
-from results.tasks import Request, Task, checkpoint_digest, seems_done, tasks_of
+from results.tasks import Request, Task, checkpoint_digest, records_of, seems_done, tasks_of
 
 State = Literal["measured", "done already", "failed", "no data", "would run"]
 SYMBOLS: dict[State, str] = {"measured": "✓", "done already": "=", "failed": "✗", "no data": "·", "would run": "→"}
@@ -65,7 +65,7 @@ def reproduce(request: Request, *, dry_run: bool = False, skip_doctor: bool = Fa
     records, warnings = read_records(request.records)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    done = [task for task in tasks if seems_done(task, records, digests)]
+    done = [task for task in tasks if seems_done(task, records, digests[task.checkpoint])]
     waiting = [task for task in tasks if task.data is not None and task not in done]
     if waiting and not (dry_run or skip_doctor):
         _ask_doctor(waiting, request)
@@ -74,7 +74,7 @@ def reproduce(request: Request, *, dry_run: bool = False, skip_doctor: bool = Fa
     for index, task in enumerate(tasks, start=1):
         if not dry_run:
             print(f"[{index}/{len(tasks)}] {task.name} ...", flush=True)
-        result = _dry(task, done) if dry_run else run_task(task, request)
+        result = _dry(task, done) if dry_run else run_task(task, request, digests[task.checkpoint])
         if task in waiting:
             clock.count(result)
         results.append(result)
@@ -83,8 +83,8 @@ def reproduce(request: Request, *, dry_run: bool = False, skip_doctor: bool = Fa
     return int(any(result.state == "failed" for result in results))
 
 
-def run_task(task: Task, request: Request) -> Result:
-    """Run one task's command; the room skips by itself what has a valid record."""
+def run_task(task: Task, request: Request, digest: str) -> Result:
+    """Run one task's command; the room skips by itself what has a valid record. `digest` is its checkpoint's."""
     if task.data is None:
         return Result(task, "no data", 0.0)
     before, _ = read_records(request.records)
@@ -98,7 +98,8 @@ def run_task(task: Task, request: Request) -> Result:
     told = all(f"{cell}: done already" in text for cell in task.stage.cells)
     if status or not (new or told):
         return Result(task, "failed", seconds, (), log)
-    return Result(task, "measured" if new else "done already", seconds, tuple(new), log)
+    state: State = "measured" if new else "done already"
+    return Result(task, state, seconds, tuple(new) or records_of(task, after, digest), log)
 
 
 def _ask_doctor(waiting: Sequence[Task], request: Request) -> None:

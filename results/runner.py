@@ -37,7 +37,7 @@ def run_logged(command: Sequence[str], log: Path, *, echo: bool) -> int:
 
 def last_lines(log: Path, count: int = 12) -> list[str]:
     """The last lines of a log that hold text; of a line that was redrawn in place, its last state."""
-    text = log.read_text(encoding="utf-8", errors="replace")
+    text = log.read_bytes().decode("utf-8", errors="replace")  # read_text would take a lone \r for a line's end
     lines = [line.split("\r")[-1].rstrip() for line in text.replace("\r\n", "\n").split("\n")]
     return [line for line in lines if line][-count:]
 

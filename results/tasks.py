@@ -90,19 +90,24 @@ def ordered_stages(request: Request) -> list[Stage]:
     return sorted(STAGES, key=lambda stage: stage.demo_seconds)
 
 
-def seems_done(task: Task, records: Sequence[Record], digests: Mapping[str, str]) -> bool:
-    """Whether records by the same name exist for all its cells; the room's own command knows for certain.
+def records_of(task: Task, records: Sequence[Record], digest: str) -> tuple[Record, ...]:
+    """The records that this task has written, judged by what is known without asking its room.
 
-    `digests` maps checkpoints to the sha256 their records carry.
+    `digest` is the sha256 that records of its checkpoint carry.
     """
-    found = {
-        record.cell
+    return tuple(
+        record
         for record in records
-        if record.checkpoint.sha256 == digests[task.checkpoint]
+        if record.cell in task.stage.cells
+        and record.checkpoint.sha256 == digest
         and record.protocol == task.protocol
         and record.seed == task.seed
-    }
-    return set(task.stage.cells) <= found
+    )
+
+
+def seems_done(task: Task, records: Sequence[Record], digest: str) -> bool:
+    """Whether every cell of the task has such a record; the room's own command knows for certain."""
+    return set(task.stage.cells) <= {record.cell for record in records_of(task, records, digest)}
 
 
 def checkpoint_digest(checkpoint: str) -> str:

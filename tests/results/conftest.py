@@ -1,7 +1,10 @@
 """Records to test with, made the way the rooms make them."""
 
 import dataclasses
+import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,13 +26,14 @@ def build_record(
     deviations: tuple[str, ...] = (),
     details: dict[str, Any] | None = None,
     attachments: dict[str, str] | None = None,
+    sha256: str = "",
     **changes: Any,
 ) -> Record:
     """A whole record; every argument is a field of it or of one of its parts."""
     counts = {"train": 1437, "val": 360} if corpus == "digits" else {"train": 1_281_167, "val": 50_000}
     record = Record(
         measurement=Measurement(cell, value, counts["val"], details=details or {}),
-        checkpoint=CheckpointIdentity(DIGESTS.get(label, "d" * 64), "resnet50.pth", label),
+        checkpoint=CheckpointIdentity(sha256 or DIGESTS.get(label, "d" * 64), "resnet50.pth", label),
         dataset=DatasetIdentity("imagenet", corpus, f"{corpus}-fingerprint", counts, subset),
         protocol=protocol,
         protocol_hash=f"hash-{protocol}" + "-changed" * bool(deviations),
@@ -51,3 +55,18 @@ def build_record(
 def make_record() -> Callable[..., Record]:
     """The builder above."""
     return build_record
+
+
+@pytest.fixture
+def beside_stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run in a folder in which `python -m evaluate`, `transfer` and `data` are the stand-ins of rooms.py."""
+    here, root = Path(__file__).parent, Path(__file__).parents[2]
+    monkeypatch.syspath_prepend(str(here))
+    from rooms import write_rooms
+
+    write_rooms(tmp_path / "rooms")
+    paths = [str(root), str(here), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.chdir(tmp_path / "rooms")
+    assert sys.executable
+    return tmp_path

@@ -102,7 +102,11 @@ def test_digits_never_meet_a_paper_cell(make_record: Make) -> None:
 
 
 def test_other_methods_rows_appear_when_their_checkpoints_were_measured(make_record: Make) -> None:
-    records = [make_record(), make_record(value=73.4, label="Barlow Twins"), make_record(value=76.5, label="Supervised")]
+    records = [
+        make_record(),
+        make_record(value=73.4, label="Barlow Twins"),
+        make_record(value=76.5, label="Supervised"),
+    ]
     assert verdicts(records) == [("VICReg", "within"), ("Barlow Twins", "within"), ("Supervised", "within")]
 
 

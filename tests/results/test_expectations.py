@@ -60,7 +60,9 @@ def test_a_control_under_other_terms_is_not_the_control(make_record: Make) -> No
     record = make_record(value=97.8, corpus="digits", protocol="linear-demo")
     control = make_record(value=23.0, label="random init", corpus="digits", protocol="linear-demo", subset="64")
     lines = compare([record, control]).digits
-    assert [(line.verdict, line.reason) for line in lines if line.group] == [("not run", "random init was not measured")]
+    assert [(line.verdict, line.reason) for line in lines if line.group] == [
+        ("not run", "random init was not measured")
+    ]
 
 
 def test_a_cell_without_expectation_is_shown_beside_its_control(make_record: Make) -> None:

@@ -27,7 +27,9 @@ def reseal(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 
 def test_a_record_reads_back_as_it_was_written(tmp_path: Path, make_record: Make) -> None:
-    record = make_record(details={"per_head": [{"lr": 0.02, "final": 73.2}]}, attachments={"log": "attachments/a.jsonl"})
+    record = make_record(
+        details={"per_head": [{"lr": 0.02, "final": 73.2}]}, attachments={"log": "attachments/a.jsonl"}
+    )
     path = write_record(record, tmp_path)
     assert read_record(path) == record
     assert path.name.startswith("table1.linear.top1-vicreg-seed0-") and path.suffix == ".json"

@@ -186,7 +186,7 @@ class Sample:
 def test_a_malformed_data_file_is_refused_by_file_line_and_field(tmp_path: Path, text: str, complaint: str) -> None:
     path = tmp_path / "data.csv"
     path.write_text(text)
-    with pytest.raises(Refusal, match="data.csv") as caught:
+    with pytest.raises(Refusal, match=r"data\.csv") as caught:
         typed.read_csv(path, Sample)
     assert complaint in str(caught.value)
 
