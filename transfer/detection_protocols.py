@@ -1,9 +1,10 @@
-"""The protocols of Table 2's detection and segmentation columns; where each setting comes from is in `SOURCES`.
+"""The protocols of Table 2's detection and segmentation columns; their cards say where each setting comes from.
 
 The paper's appendix B.4 gives the schedule and names Detectron2; everything else follows what it says it follows
 (MoCo for VOC07+12) or, for COCO, the closest published configuration (VISSL's R50-FPN v2). A protocol is a difference
 to one of Detectron2's own configuration files, and `transfer/engines/detectron2_configs/` holds each full-size result
-as Detectron2 sees it, so that no setting can drift unseen.
+as Detectron2 sees it, so that no setting can drift unseen. The cards are results/paper/cards/{voc0712,coco}.json
+(`python -m results explain table2/voc0712/AP50` prints one).
 
 The unit of the VOC07+12 cell is the mean of five runs with seeds 0 to 4: fine-tuning on VOC varies by about 0.2 AP50
 from run to run (MoCo, detection/README.md), as much as the methods of Table 2 differ. One record is one seed.
@@ -148,50 +149,6 @@ COCO = DetectionProtocol(
 Expect 39.4 box AP and 36.4 mask AP (Table 2). With Detectron2's plain configuration a user got 38.0 box AP
 (VICRegL issue 20).
 """
-
-_MOCO = "MoCo, detection/configs/{} at commit 132aea9"
-_VISSL = "VISSL, COCOInstance/R50_FPNv2_MaskRCNN_COCOInstance/sBN_precBN.yaml at commit 09270ed"
-_B4 = "paper, appendix B.4"
-_BOTH = f"unstated; {_MOCO.format('Base-RCNN-C4-BN.yaml')} (VOC), {_VISSL} (COCO)"
-_DETECTRON2 = "unstated; Detectron2's own configuration (base_config)"
-
-SOURCES: dict[str, str] = {
-    "dataset": f"{_B4}: trainval of VOC07+12, tested on VOC07 test; COCO train2017, tested on val2017",
-    "cells": "Table 2",
-    "base_config": (
-        f"{_B4} and Table 2's caption: Faster R-CNN with C4, Mask R-CNN with FPN (section 4.2's prose has COCO "
-        "detection by Faster R-CNN C4, which no other sentence bears out)"
-    ),
-    "iterations": f"{_B4}: 24K and 90K",
-    "base_lr": f"{_B4}: 0.05 and 0.04. Its later version: 0.1 for VOC (voc0712-iclr); MoCo: 0.02 (voc0712-moco)",
-    "lr_drops": f"{_B4}: 18K and 22K; 60K and 80K",
-    "warmup_iterations": f"{_B4}: 1000 and 50. MoCo: 100 for VOC (voc0712-moco)",
-    "warmup_factor": (
-        f"{_B4}: 'a linear warmup with slope of 0.333' for VOC, read as Detectron2's WARMUP_FACTOR as in VISSL's SwAV "
-        "file; unstated for COCO: Detectron2's default, 1/1000"
-    ),
-    "images_per_batch": f"{_B4}: 16. Another batch at the same learning rate cost a user 5 AP (DenseCL issue 6)",
-    "batch_divisor": "1; the linear scaling rule of Goyal et al. 2017 when fewer devices must do",
-    "norm": f"{_BOTH}; MoCo's file says naiveSyncBN in its last version (voc0712-moco), copies of it SyncBN",
-    "fpn_norm": f"unstated; {_VISSL}; MoCo's author: for an FPN, SyncBN in backbone and FPN only (moco issue 34)",
-    "extra_norm_after_res5": f"unstated; {_MOCO.format('Base-RCNN-C4-BN.yaml')}: Res5ROIHeadsExtraNorm",
-    "freeze_at": f"{_BOTH}: 0",
-    "precise_bn_iterations": f"{_BOTH}: enabled, Detectron2's default of 200 batches",
-    "channel_order": f"{_BOTH}: RGB; the checkpoints read RGB, Detectron2's default is BGR",
-    "pixel_mean": f"{_BOTH}: ImageNet's mean in RGB order, times 255",
-    "pixel_std": f"{_BOTH}: ImageNet's standard deviation in RGB order, times 255",
-    "stride_in_1x1": f"{_BOTH}: False, as in torchvision's ResNet-50; Detectron2's default is its Caffe2 models'",
-    "rpn_loss_weight": "unstated, 1 in Detectron2. The paper's later version: 0.2 for VOC (voc0712-iclr)",
-    "train_short_sides": f"unstated; {_MOCO.format('pascal_voc_R_50_C4_24k.yaml')} (480 to 800); Detectron2's for COCO",
-    "test_short_side": _DETECTRON2,
-    "max_long_side": _DETECTRON2,
-    "anchor_sizes": _DETECTRON2,
-    "regions_per_image": _DETECTRON2,
-    "proposals_train": _DETECTRON2,
-    "proposals_test": _DETECTRON2,
-}
-"""Each field's source; a test holds that none is missing."""
-
 
 def demo_of(protocol: DetectionProtocol) -> DetectionProtocol:
     """`protocol` for scenes of about 128 pixels and two CPU cores: a few iterations that show that every part runs."""

@@ -5,6 +5,7 @@ environment variable, and two runs in one process could not differ. Where a subs
 small copy of the lists (never of the images), so that Detectron2's evaluators see exactly the images that were used.
 """
 
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from data import coco, safe_json, voc
 from data.subset import stratified
 from results import atomic
 from results.refusal import Refusal
+
+# Names differ within a process and agree between the ranks of a run, each of which registers once.
+_NUMBERS = itertools.count()
 
 VOC_TRAIN = ((2007, "trainval"), (2012, "trainval"))
 VOC_TEST = ((2007, "test"),)
@@ -74,13 +78,41 @@ def registered(splits: Splits) -> Iterator[tuple[tuple[str, ...], tuple[str, ...
     try:
         for position, split in enumerate((*splits.train, *splits.test)):
             use = "train" if position < len(splits.train) else "test"
-            names.append(f"vicreg_{use}_{position}")
-            _register(names[-1], split)
+            name = f"vicreg_{use}_{next(_NUMBERS)}"
+            _register(name, split)
+            names.append(name)
         yield tuple(names[: len(splits.train)]), tuple(names[len(splits.train) :])
     finally:
         for name in names:
             DatasetCatalog.remove(name)
             MetadataCatalog.remove(name)
+
+
+def load_voc(split: VocSplit) -> list[dict[str, Any]]:
+    """The images of `split` as Detectron2's own VOC loader gives them, difficult objects included.
+
+    Its loader stumbles over a list of one image, which a subset may have, and over hostile XML.
+
+    Raises:
+        Refusal: an annotation is missing or damaged, or names an unknown class.
+    """
+    from detectron2.structures import BoxMode
+
+    items = []
+    for image_id in voc.image_ids(split.folder, split.split):
+        path = voc.annotation_path(split.folder, image_id)
+        annotation = voc.read_annotation(path)
+        objects = []
+        for one in annotation.objects:
+            if one.name not in voc.CLASSES:
+                raise Refusal(f"{path}: {one.name!r} is not one of VOC's 20 classes; restore the published file")
+            # VOC counts pixels from 1 and includes the last; Detectron2's boxes are edges, from 0.
+            box = [one.box[0] - 1, one.box[1] - 1, one.box[2], one.box[3]]
+            objects.append({"category_id": voc.CLASSES.index(one.name), "bbox": box, "bbox_mode": BoxMode.XYXY_ABS})
+        image = str(voc.image_path(split.folder, image_id))
+        size = {"height": annotation.height, "width": annotation.width}
+        items.append({"file_name": image, "image_id": image_id, **size, "annotations": objects})
+    return items
 
 
 def image_count(split: Split) -> int:
@@ -92,10 +124,14 @@ def image_count(split: Split) -> int:
 
 def _register(name: str, split: Split) -> None:
     from detectron2.data import DatasetCatalog, MetadataCatalog
-    from detectron2.data.datasets import load_coco_json, register_pascal_voc
+    from detectron2.data.datasets import load_coco_json
 
     if isinstance(split, VocSplit):
-        register_pascal_voc(name, str(split.folder), split.split, split.year, voc.CLASSES)
+        DatasetCatalog.register(name, lambda: load_voc(split))
+        # What Detectron2's VOC evaluator asks for; 2007 is the year of its 11-point metric.
+        MetadataCatalog.get(name).set(
+            thing_classes=list(voc.CLASSES), dirname=str(split.folder), year=split.year, split=split.split
+        )
         return
     annotations, images = str(split.annotations), str(split.images)
     DatasetCatalog.register(name, lambda: load_coco_json(annotations, images, name))
