@@ -1,8 +1,7 @@
 """Pretrain a backbone without labels: python -m pretrain RECIPE [--recipe.X v] [--run.X v] [--slurm.X v]."""
 
 import sys
-from dataclasses import dataclass
-from typing import Annotated, Any, Union
+from collections.abc import Callable
 
 import tyro
 
@@ -13,32 +12,23 @@ from pretrain.settings import Recipe
 from results.refusal import run_command_line
 
 
-@dataclass(frozen=True)
-class Command:
-    """What one command line asks for."""
-
-    recipe: Recipe
-    run: Run
-    slurm: Slurm
-
-
 def main() -> int:
     """Parse the command line and start, submit, or print the plan."""
     # `--dry-run` alone is what people type; the field lives in the run.
     arguments = ["--run.dry-run" if argument == "--dry-run" else argument for argument in sys.argv[1:]]
-    name = next((argument for argument in arguments if argument in NAMED_RECIPES), "")
-    command: Command = tyro.cli(_grammar(), prog="python -m pretrain", description=__doc__, args=arguments)
-    return launch.start(name, command.recipe, command.run, command.slurm)
+    commands = {name: _command(name, named) for name, named in NAMED_RECIPES.items()}
+    status: int = tyro.extras.subcommand_cli_from_dict(
+        commands, prog="python -m pretrain", description=__doc__, args=arguments
+    )
+    return status
 
 
-def _grammar() -> Any:
-    subcommands = tuple(_subcommand(name, named) for name, named in NAMED_RECIPES.items())
-    return Union[subcommands]  # noqa: UP007
+def _command(name: str, named: Named) -> Callable[..., int]:
+    def command(recipe: Recipe = named.recipe, run: Run = Run(), slurm: Slurm = Slurm()) -> int:  # noqa: B008  (frozen)
+        return launch.start(name, recipe, run, slurm)
 
-
-def _subcommand(name: str, named: Named) -> Any:
-    default = Command(named.recipe, Run(), Slurm())
-    return Annotated[Command, tyro.conf.subcommand(name, default=default, description=named.summary)]
+    command.__doc__ = named.summary
+    return command
 
 
 if __name__ == "__main__":
