@@ -38,6 +38,15 @@ def test_the_mask_touches_all_four_sides_of_its_box(digits: source.Digits) -> No
         assert mask[:, -1].any()
 
 
+def test_the_margin_is_three_pixels_on_every_side(digits: source.Digits) -> None:
+    for index in range(30):
+        gray = scenes.make_sticker(digits.ink[index], 44, 32, light=False).gray
+        # Pen at 90 of 255 on a scale from 25 to 235.
+        rows, columns = np.nonzero(gray > round(25 + 210 * 90 / 255))
+        height, width = gray.shape
+        assert (rows.min(), columns.min(), height - 1 - rows.max(), width - 1 - columns.max()) == (3, 3, 3, 3)
+
+
 def test_all_ink_lies_on_the_sticker(digits: source.Digits) -> None:
     for index in range(30):
         sticker = scenes.make_sticker(digits.ink[index], 40, 40, light=False)

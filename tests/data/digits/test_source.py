@@ -53,6 +53,15 @@ def test_the_drawn_digits_are_as_learnable_as_the_raw_ones(digits_root: Path) ->
     assert neighbours.score(pixels(val), val.labels) > 0.97
 
 
+def test_digits_are_enlarged_smoothly() -> None:
+    edge = np.zeros((8, 8), dtype=np.uint8)
+    edge[:, 4:] = 255
+    drawn = np.asarray(source.draw(edge, 48, 48)).astype(int)
+    # Six pixels for each of the digit's: the jump of 255 becomes a slope.
+    assert np.abs(np.diff(drawn, axis=1)).max() < 80
+    assert drawn.max() == 255
+
+
 def test_equal_pixels_give_equal_bytes() -> None:
     image = source.draw(source.load(seed=0).ink[0], 40, 44)
     assert image.size == (40, 44)
