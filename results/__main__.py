@@ -85,13 +85,15 @@ def reproduce(
         partition: SLURM's partition.
         account: SLURM's account.
     """
-    from results.commands import submit_jobs
-    from results.reproduce import reproduce as run
     from results.tasks import Request
 
     request = Request(scale, checkpoint, root, roots.given(), controls, only, gpus, tuple(shlex.split(pass_on)))
     if cluster != "none":
+        from results.cluster import submit_jobs
+
         return submit_jobs(request, cluster, partition, account, skip_doctor=skip_doctor)
+    from results.reproduce import reproduce as run
+
     return run(request, dry_run=dry_run, skip_doctor=skip_doctor)
 
 
@@ -118,7 +120,7 @@ def plan(records: Path = RECORDS, hardware: str = "", gpus: tuple[int, ...] = ()
         hardware: v100, a100 or h100 instead of a short probe of this machine.
         gpus: numbers of GPUs to plan for; 1, 8 and 32 unless given.
     """
-    from results.commands import print_plan
+    from results.plan_text import print_plan
 
     return print_plan(records, hardware, gpus or (1, 8, 32))
 

@@ -10,9 +10,9 @@ from results.rows import Source, Sources, cell_title
 from results.statistics import Summary
 from results.tables import METHOD, TITLES
 
-PAPER_HEADINGS = ("cell", "paper", "ours", "n", "sd", "95 % interval", "delta", "±tol", "verdict", "by")
-DIGITS_HEADINGS = ("cell", "expected", "ours", "n", "sd", "95 % interval", "control", "gain", "verdict", "by")
-DUEL_HEADINGS = ("cell", "images", "ours", "theirs", "difference", "95 % interval", "p", "verdict", "by")
+PAPER_HEADINGS = ("cell", "paper", "ours", "n", "sd", "95 % CI", "delta", "±tol", "verdict", "by")
+DIGITS_HEADINGS = ("cell", "expected", "ours", "n", "sd", "95 % CI", "control", "gain", "verdict", "by")
+DUEL_HEADINGS = ("cell", "images", "ours", "theirs", "difference", "95 % CI", "p", "verdict", "by")
 DIGITS_TITLE = "Digits corpus (360 held-out handwritten digits): not comparable with the paper"
 
 

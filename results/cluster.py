@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from results.records import read_records
 from results.refusal import Refusal
-from results.tasks import Request, Task
+from results.tasks import Request, Task, checkpoint_digest, seems_done, tasks_of
 
 Executor = Literal["slurm", "local"]
 SLACK = 2.0
@@ -32,6 +33,23 @@ class Submitted:
     name: str
     job: Any
     after: tuple[str, ...]
+
+
+def submit_jobs(request: Request, executor: Executor, partition: str, account: str, *, skip_doctor: bool) -> int:
+    """Submit every task that is not done as a job; with the local executor, wait for them and tell how they ended."""
+    records, _ = read_records(request.records)
+    tasks = tasks_of(request)
+    digests = {checkpoint: checkpoint_digest(checkpoint) for checkpoint in {task.checkpoint for task in tasks}}
+    waiting = [
+        task for task in tasks if task.data is not None and not seems_done(task, records, digests[task.checkpoint])
+    ]
+    submitted = submit(waiting, request, Cluster(executor, partition, account), skip_doctor=skip_doctor)
+    for item in submitted:
+        print(f"{item.name}: job {item.job.job_id}{', after ' + ', '.join(item.after) if item.after else ''}")
+    failed = wait(submitted) if executor == "local" else []
+    for name in failed:
+        print(f"failed: {name} (logs in {request.root / 'jobs'})")
+    return int(bool(failed))
 
 
 class CommandJob:

@@ -1,19 +1,42 @@
-"""A plan printed as a table that fits 100 columns."""
+"""`plan` printed as tables that fit 100 columns."""
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from results.costs import SCALING, Hardware
-from results.plan import Step
+from results.commands import read_aloud
+from results.compare import compare
+from results.costs import SCALING, Hardware, known_hardware
+from results.plan import Step, plan
+from results.probe import free_disk_gib, probe
+from results.refusal import Refusal
 
 WIDTH = 100
 KINDS = {
     "checkpoint": "With a checkpoint: cheapest evidence first",
     "pretraining": "The ablations: 100 epochs of pretraining each, then the linear probe",
 }
+
+
+def print_plan(folder: Path, name: str, gpu_counts: tuple[int, ...]) -> int:
+    """Print the plan for what the records in `folder` do not fill, on named hardware or on this machine.
+
+    Raises:
+        Refusal: unknown hardware, a number of GPUs below 1, or a probe that failed.
+    """
+    if min(gpu_counts) < 1:
+        raise Refusal(f"--gpus is {min(gpu_counts)}, expected at least 1")
+    if name and name not in known_hardware():
+        raise Refusal(f"--hardware is {name!r}; choose one of {', '.join(known_hardware())}, or leave it out to probe")
+    records, _ = read_aloud(folder)
+    hardware = known_hardware()[name] if name else probe()[0]
+    steps = plan(compare(records), hardware, gpu_counts)
+    sys.stdout.write(render_plan(steps, hardware, gpu_counts, free_disk_gib(folder)))
+    return 0
 
 
 def render_plan(steps: Sequence[Step], hardware: Hardware, gpu_counts: Sequence[int], free_gib: float) -> str:

@@ -37,8 +37,9 @@ def read_predictions(record: Record, folder: Path) -> Predictions | None:
         return None
     path = folder / name
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+        # numpy leaves the file open when the archive is damaged, so it is opened, and closed, here.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
     except Exception as error:  # a damaged archive raises whatever zipfile, zlib and numpy happen to raise
         raise Refusal(f"{path}: not a readable predictions file ({error})") from error
     return _from_arrays(arrays, 5 if record.cell.endswith("/top5") else 1)
