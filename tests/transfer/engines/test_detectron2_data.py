@@ -1,7 +1,7 @@
 """The user's folders as Detectron2 sees them: every image once, boxes as annotated, nothing left behind."""
 
 import json
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def test_voc_boxes_are_those_of_the_xml_with_difficult_ones_counted_from_0(digit
         classes = MetadataCatalog.get(train[0]).thing_classes
     assert len(items) == 100
     item = items[3]
-    tree = ElementTree.parse(digits_root / "VOCdevkit" / "VOC2007" / "Annotations" / f"{item['image_id']}.xml")
+    tree = ET.parse(digits_root / "VOCdevkit" / "VOC2007" / "Annotations" / f"{item['image_id']}.xml")
     expected = []
     for element in tree.findall("object"):
         # VOC counts pixels from 1 and includes the last; Detectron2's boxes are edges from 0.

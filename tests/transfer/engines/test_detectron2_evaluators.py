@@ -140,17 +140,18 @@ def test_finding_every_coco_object_exactly_scores_100_and_names_each_class(coco_
 def test_both_coco_libraries_give_equal_numbers(digits_root: Path, coco_test: str, tmp_path: Path) -> None:
     if importlib.util.find_spec("faster_coco_eval") is None:
         pytest.skip("faster-coco-eval is not installed, so there is only one library to ask")
-    from faster_coco_eval import COCO as FasterCoco
-    from faster_coco_eval import COCOeval_faster
-    from pycocotools.coco import COCO as OfficialCoco
-    from pycocotools.cocoeval import COCOeval
+    import faster_coco_eval
+    import pycocotools.coco
+    import pycocotools.cocoeval
 
+    official = (pycocotools.coco.COCO, pycocotools.cocoeval.COCOeval)
+    faster = (faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster)
     evaluator = coco_evaluator(coco_test)
     evaluator._output_dir = str(tmp_path)
     evaluate(evaluator, coco_test, keep=0.7, shift=6.0)
     truth = str(digits_root / "coco" / "annotations" / "instances_val2017.json")
     stats = []
-    for coco_class, eval_class in ((OfficialCoco, COCOeval), (FasterCoco, COCOeval_faster)):
+    for coco_class, eval_class in (official, faster):
         coco = coco_class(truth)
         scored = eval_class(coco, coco.loadRes(str(tmp_path / "coco_instances_results.json")), "bbox")
         scored.evaluate()

@@ -1,0 +1,296 @@
+"""Detectron2 as a process of its own: its refusals come through, it dies with its parent, and its numbers come home."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from results.records import Record, read_records
+from results.refusal import Refusal
+from transfer.detection_protocols import PROTOCOLS, VOC0712
+from transfer.engines import detectron2
+from transfer.engines.detectron2_task import Task
+
+ROOT = Path(__file__).parents[3]
+# As small as both detectors allow: what is tested is the way, not the numbers.
+TINY = [
+    "--protocol.train-short-sides", "64", "--protocol.test-short-side", "64", "--protocol.max-long-side", "96",
+    "--protocol.regions-per-image", "4", "--protocol.proposals-train", "8", "--protocol.proposals-test", "4",
+    "--protocol.precise-bn-iterations", "1", "--run.limit", "25", "--run.workers", "0", "--run.device", "cpu",
+    "--run.checkpoint", "random-init",
+]  # fmt: skip
+DATA = {"voc0712-demo": "VOCdevkit", "coco-demo": "coco"}
+
+
+def command(name: str, digits_root: Path, folder: Path, *more: str, iterations: int = 2) -> list[str]:
+    paths = [
+        "--run.data",
+        digits_root / DATA[name],
+        "--run.output",
+        folder / "out",
+        "--run.records",
+        folder / "records",
+    ]
+    schedule = ["--protocol.iterations", iterations, "--protocol.lr-drops", iterations - 1]
+    return [sys.executable, "-m", "transfer", name, *map(str, paths + schedule), *TINY, *more]
+
+
+def run(line: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, env=environment, timeout=900)
+
+
+def records(folder: Path) -> list[Record]:
+    found, warnings = read_records(folder / "records")
+    assert warnings == []
+    return found
+
+
+def task(folder: Path, **changes: object) -> Task:
+    settled = Task(VOC0712, "random-init", str(folder / "data"), str(folder), seed=0, limit=0, workers=0, device="cpu")
+    return replace(settled, **changes)  # type: ignore[arg-type]
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = (Path("/proc") / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def wait_until(condition: Callable[[], object], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_another_batch_at_the_same_learning_rate_is_refused_with_the_remedy() -> None:
+    named = PROTOCOLS["voc0712"]
+    with pytest.raises(Refusal, match=r"images_per_batch is 8 instead of 16.*still 0.05.*--protocol.batch-divisor 2"):
+        detectron2.check_batch(named, replace(named, images_per_batch=8))
+    detectron2.check_batch(named, replace(named, images_per_batch=8, base_lr=0.025))
+    detectron2.check_batch(named, replace(named, batch_divisor=2))
+
+
+def test_data_with_which_detectron2_would_fail_is_refused_before_it_starts(copy_digits: Callable[..., Path]) -> None:
+    root = copy_digits("VOCdevkit") / "VOCdevkit"
+    broken = sorted((root / "VOC2007" / "Annotations").iterdir())[0]
+    broken.write_text("<annotation>")
+    with pytest.raises(Refusal, match="VOC2007 trainval XML"):
+        detectron2.check_data("voc0712", root)
+
+
+def test_data_that_is_merely_odd_is_warned_of(
+    copy_digits: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = copy_digits("coco") / "coco"
+    file = root / "annotations" / "instances_val2017.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0]["bbox"] = [500, 500, 10, 10]
+    file.write_text(json.dumps(content))
+    detectron2.check_data("coco", root)
+    assert "warning: val boxes and masks: 1 boxes outside the image" in capsys.readouterr().err
+
+
+def test_what_the_process_refuses_is_refused_in_its_words(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="VOC2007 does not exist; unpack the VOC2007 archives"):
+        detectron2._run(task(tmp_path), "voc0712")
+
+
+def test_gpus_that_are_not_there_are_refused(digits_root: Path, tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="64 GPUs are asked for and"):
+        detectron2._run(task(tmp_path, data=str(digits_root / "VOCdevkit"), device="cuda", processes=64), "voc0712")
+
+
+@pytest.mark.parametrize(
+    ("device", "ranks", "message"),
+    [("cuda", 3, "16 images a batch cannot be shared among 3 processes"), ("cpu", 2, "torch's SyncBN needs GPUs")],
+)
+def test_ranks_that_cannot_share_the_work_are_refused(device: str, ranks: int, message: str) -> None:
+    from transfer.engines.detectron2_process import check_ranks
+
+    with pytest.raises(Refusal, match=message):
+        check_ranks(VOC0712, device, ranks)
+    check_ranks(VOC0712, "cuda", 8)
+    check_ranks(replace(VOC0712, norm="naiveSyncBN"), "cpu", 2)
+
+
+def test_a_crash_names_the_log_and_shows_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crashing = tmp_path / "python"
+    crashing.write_text("#!/bin/sh\necho one\necho 'CUDA out of memory' >&2\nexit 7\n")
+    crashing.chmod(0o755)
+    monkeypatch.setattr(detectron2.sys, "executable", str(crashing))
+    with pytest.raises(Refusal) as refusal:
+        detectron2._run(task(tmp_path), "voc0712")
+    assert "ended with status 7" in str(refusal.value)
+    assert str(tmp_path / "engine.log") in str(refusal.value)
+    assert str(refusal.value).endswith("one\nCUDA out of memory")
+
+
+def test_an_interrupted_command_ends_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sleeping = tmp_path / "python"
+    sleeping.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
+    sleeping.chmod(0o755)
+    monkeypatch.setattr(detectron2.sys, "executable", str(sleeping))
+
+    def interrupted(*_: object) -> int:
+        assert wait_until((tmp_path / "pid").exists, 10)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(detectron2, "_watch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        detectron2._run(task(tmp_path), "voc0712")
+    assert not alive(int((tmp_path / "pid").read_text()))
+
+
+def test_a_process_dies_soon_after_its_parent_was_killed(tmp_path: Path) -> None:
+    child = (
+        "import os, pathlib, sys, time\n"
+        "from transfer.engines.detectron2_orphans import die_with_parent\n"
+        "die_with_parent(os.getppid())\n"
+        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(60)\n"
+    )
+    parent = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {child!r}])\n"
+    started = subprocess.Popen([sys.executable, "-c", parent], cwd=ROOT)
+    try:
+        assert wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), 20)
+        pid = int((tmp_path / "pid").read_text())
+        assert alive(pid)
+    finally:
+        started.kill()
+        started.wait()
+    assert wait_until(lambda: not alive(pid), 10)
+
+
+@pytest.mark.engine
+def test_mask_rcnn_trains_evaluates_and_fills_both_coco_cells(digits_root: Path, tmp_path: Path) -> None:
+    line = command("coco-demo", digits_root, tmp_path)
+    done = run(line)
+    assert done.returncode == 0, done.stderr
+    found = {record.cell: record for record in records(tmp_path)}
+    assert set(found) == {"table2/coco_det/AP", "table2/coco_seg/AP"}
+    for record in found.values():
+        details = record.measurement.details
+        assert {"AP", "AP50", "AP75", "APs", "APm", "APl"} <= set(details["metrics"]["bbox"])
+        assert set(details["metrics"]["bbox"]) == set(details["metrics"]["segm"])
+        assert details["iterations"] == 2
+        assert "318 of 318 tensors matched" in details["conversion"][0]
+        assert record.dataset.corpus == "digits"
+        assert not record.resumed
+        assert set(record.attachments) == {"picture", "predictions", "log"}
+        assert all((tmp_path / "records" / path).is_file() for path in record.attachments.values())
+
+    # Again: nothing to do, at once and without torch. With one record gone: that one alone, from the run folder.
+    program = f"import sys, runpy; sys.argv = {line[2:]!r}\n"
+    program += "try: runpy.run_module('transfer', run_name='__main__')\nfinally: assert 'torch' not in sys.modules\n"
+    again = run([sys.executable, "-c", program])
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("done already") == 2
+    gone = next((tmp_path / "records").glob("table2.coco_seg*.json"))
+    gone.unlink()
+    results = next((tmp_path / "out").glob("*/results.json"))
+    before = results.stat().st_mtime_ns
+    assert run(line).returncode == 0
+    assert set(found) == {record.cell for record in records(tmp_path)}
+    assert results.stat().st_mtime_ns == before
+
+
+@contextmanager
+def started(line: list[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with log.open("wb") as output:
+        process = subprocess.Popen(line, cwd=ROOT, stdout=output, stderr=output, env=environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def children_of(pid: int) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    direct = [int(word) for word in found.stdout.split()]
+    return direct + [one for child in direct for one in children_of(child)]
+
+
+@pytest.mark.slow
+@pytest.mark.engine
+def test_a_killed_run_goes_on_where_it_was_and_a_second_one_beside_it_is_refused(
+    digits_root: Path, tmp_path: Path
+) -> None:
+    line = command("voc0712-demo", digits_root, tmp_path, "--run.checkpoint-iterations", "1", iterations=6)
+    with started(line, tmp_path / "first.log") as first:
+        checkpoint = "*/model_0000002.pth"
+        assert wait_until(lambda: list((tmp_path / "out").glob(checkpoint)) or first.poll() is not None, 300)
+        second = run(line)
+        assert second.returncode == 2
+        assert f"is in use by process {first.pid} (" in second.stderr
+        processes = children_of(first.pid)
+        assert processes
+        first.send_signal(signal.SIGKILL)
+        assert wait_until(lambda: not any(alive(pid) for pid in processes), 15)
+    assert records(tmp_path) == []
+
+    done = run(line)
+    assert done.returncode == 0, done.stderr
+    (record,) = records(tmp_path)
+    assert record.resumed
+    assert record.measurement.details["iterations"] == 6
+    assert record.measurement.details["first_iteration_of_last_session"] >= 2
+    metrics = next((tmp_path / "out").glob("*/metrics.jsonl")).read_text().splitlines()
+    iterations = [json.loads(one)["iteration"] for one in metrics if "total_loss" in one]
+    assert iterations[-1] == 5
+    assert len(set(iterations)) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.engine
+def test_a_run_folder_of_another_checkpoint_is_refused(digits_root: Path, tmp_path: Path) -> None:
+    line = command("coco-demo", digits_root, tmp_path)
+    assert run(line).returncode == 0
+    identity = next((tmp_path / "out").glob("*/identity.json"))
+    identity.write_text(json.dumps({**json.loads(identity.read_text()), "checkpoint_sha256": "f" * 64}))
+    for record in (tmp_path / "records").glob("*.json"):
+        record.unlink()
+    refused = run(line)
+    assert refused.returncode == 2
+    assert "holds a run with checkpoint_sha256 'ffff" in refused.stderr
+    assert records(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.engine
+@pytest.mark.distributed
+def test_two_machines_train_one_detector_and_write_one_record(digits_root: Path, tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    norms = ("--protocol.norm", "naiveSyncBN", "--protocol.fpn-norm", "naiveSyncBN")
+    line = command("coco-demo", digits_root, tmp_path, *norms, "--run.nodes", "2", "--run.rendezvous", meeting)
+    with started([*line, "--run.node-rank", "1"], tmp_path / "second.log") as second:
+        first = run(line)
+        assert first.returncode == 0, first.stderr + (tmp_path / "second.log").read_text()
+        assert second.wait(60) == 0, (tmp_path / "second.log").read_text()
+    found = records(tmp_path)
+    assert {record.cell for record in found} == {"table2/coco_det/AP", "table2/coco_seg/AP"}
+    assert [record.measurement.details["processes"] for record in found] == [2, 2]
+    # Each machine looked at half of the test images; the detections of both were gathered.
+    attached = tmp_path / "records" / found[0].attachments["predictions"]
+    with np.load(attached) as content:
+        assert len(content["image_ids"]) == found[0].measurement.sample_count
