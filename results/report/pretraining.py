@@ -108,7 +108,7 @@ def read_log(path: Path) -> tuple[list[Point], int]:
                 continue
             point = {key: float(value) for key, value in content.items() if isinstance(value, int | float)}
             points[point["step"]] = {**point, "epoch": point["epoch"]}
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             bad += bool(line.strip())
     return [points[step] for step in sorted(points)], bad
 
