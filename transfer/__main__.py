@@ -1,15 +1,16 @@
 """Measure how a frozen or fine-tuned ResNet-50 transfers, or convert its weights for the library that measures it."""
 
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
 
 from results.refusal import run_command_line
+from transfer import detection_protocols
 from transfer.command import execute
+from transfer.detection_protocols import DetectionProtocol
+from transfer.detection_run import DetectionRun
 from transfer.job import Job, Outcome
 from transfer.protocols import PROTOCOLS, LinearProtocol, SvmProtocol
 from transfer.run import LinearRun, Run, SvmRun
@@ -53,7 +54,7 @@ def measure_svm(job: Job[SvmProtocol, SvmRun]) -> Outcome:
     return voc07.measure(job)
 
 
-def measure_detection(job: Job[Any, Any]) -> Outcome:
+def measure_detection(job: Job[DetectionProtocol, DetectionRun]) -> Outcome:
     """Fine-tune a detector with Detectron2."""
     from transfer.engines import detectron2
 
@@ -68,10 +69,8 @@ def commands() -> dict[str, Command]:
             found[name] = _command(name, protocol, LinearRun, measure_linear)
         else:
             found[name] = _command(name, protocol, SvmRun, measure_svm)
-    if find_spec("transfer.detection_protocols"):
-        detection = import_module("transfer.detection_protocols")
-        for name, protocol in detection.PROTOCOLS.items():
-            found[name] = _command(name, protocol, getattr(detection, "DetectionRun", Run), measure_detection)
+    for name, detection in detection_protocols.PROTOCOLS.items():
+        found[name] = _command(name, detection, DetectionRun, measure_detection)
     return found
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from results.refusal import Refusal
-from transfer.detection_run import DetectionRun as DetectionRun
 
 FPN_LEVELS = 5
 VOC_SEEDS = (0, 1, 2, 3, 4)

@@ -8,7 +8,7 @@ small copy of the lists (never of the images), so that Detectron2's evaluators s
 import itertools
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,7 @@ def _voc_view(split: VocSplit, image_ids: list[str], work: Path) -> VocSplit | N
     folder = work / split.folder.name
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("Annotations", "JPEGImages"):
-        if not (folder / name).is_symlink():
+        with suppress(FileExistsError):  # of an earlier session, or of another machine's process
             (folder / name).symlink_to((split.folder / name).resolve(), target_is_directory=True)
     atomic.write_text(voc.split_path(folder, split.split), "".join(f"{image_id}\n" for image_id in image_ids))
     return VocSplit(folder, split.year, split.split)

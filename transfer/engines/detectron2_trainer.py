@@ -25,7 +25,7 @@ from transfer.engines.detectron2_config import configuration  # noqa: E402
 
 CHECKPOINTS_KEPT = 2
 WRITES_PER_RUN = 100
-SEEDS_BETWEEN_RESUMES = 1_000_003
+SEEDS_BETWEEN_SESSIONS = 1_000_003
 
 
 class Trainer(DefaultTrainer):  # type: ignore[misc]
@@ -37,6 +37,8 @@ class Trainer(DefaultTrainer):  # type: ignore[misc]
         for hook in built:
             if isinstance(hook, hooks.PeriodicCheckpointer):
                 hook.max_to_keep = CHECKPOINTS_KEPT
+                # Those of an interrupted session count too, or they would stay for good.
+                hook.recent_checkpoints = sorted(map(str, Path(self.cfg.OUTPUT_DIR).glob("model_0*.pth")))
             if isinstance(hook, hooks.PeriodicWriter):
                 hook._period = max(1, min(20, self.max_iter // WRITES_PER_RUN))
         return built
@@ -68,10 +70,7 @@ def work(task: Task, splits: Splits, device: str, parent: int | None) -> None:
         detectron2_compat.allow_data_parallel_on_cpu()
     with registered(splits) as (train, test):
         config = run_configuration(task, train, test, device)
-        # Detectron2 does not save where its data stream was: with the same seed a resumed run would show the first
-        # images a second time instead of going on.
-        resumed_at = last_iteration(Path(task.folder))
-        seed_all_rng(task.seed + comm.get_rank() + SEEDS_BETWEEN_RESUMES * resumed_at)
+        seed_all_rng(session_seed(task.seed, comm.get_rank(), last_iteration(Path(task.folder))))
         trainer = Trainer(config)
         trainer.resume_or_load(resume=True)
         trainer.train()
@@ -91,6 +90,15 @@ def run_configuration(task: Task, train: tuple[str, ...], test: tuple[str, ...],
     config.SEED = task.seed
     config.freeze()
     return config
+
+
+def session_seed(seed: int, rank: int, iteration: int) -> int:
+    """The seed of a rank for the session that starts at `iteration`.
+
+    Detectron2 does not save where its data stream was: with the same seed a resumed run would show the first images a
+    second time instead of going on.
+    """
+    return (seed + rank + SEEDS_BETWEEN_SESSIONS * iteration) % 2**32  # NumPy takes no larger one
 
 
 def last_iteration(folder: Path) -> int:
