@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.child import ROOT
-from benchmarks.harness import Outcome, seconds, timed
+from benchmarks.harness import Outcome, seconds, timed, wall_seconds
 
 SAMPLES = 5
 POLL_SECONDS = 0.05
@@ -41,7 +41,7 @@ def measure(*module_and_arguments: str, samples: int = SAMPLES) -> Outcome:
         assert done.returncode == 0, done.stderr[-500:]
 
     run()
-    return seconds([timed(run) for _ in range(samples)], command=" ".join(module_and_arguments))
+    return seconds([timed(run, wall_seconds) for _ in range(samples)], command=" ".join(module_and_arguments))
 
 
 def demo_start() -> Outcome:
