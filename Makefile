@@ -39,7 +39,7 @@ EXAMPLE_COCO := /data/coco
 need-%:
 	@test -n "$($*)" || { echo "error: $* is not set; run: make $(MAKECMDGOALS) $*=$(EXAMPLE_$*)" >&2; exit 2; }
 
-.PHONY: help setup engines table lock demo smoke test test-all lint format pretrain linear semi knn transfer-places205 \
+.PHONY: help setup engines table lock demo smoke test test-all lint format file-map pretrain linear semi knn transfer-places205 \
 	transfer-inat18 transfer-voc07 transfer-voc0712 transfer-coco transfer reproduce compare report doctor plan bench clean-demo
 
 help: ## show this list
@@ -101,6 +101,9 @@ lint: $(READY) ## ruff and mypy (strict)
 format: $(READY) ## let ruff format and mend what it can
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
+
+file-map: $(READY) ## rewrite the README's file map from the modules' first sentences
+	@$(PY) -m environment.file_map
 
 pretrain: need-IMAGENET $(READY) ## pretrain: IMAGENET=/data/imagenet [RECIPE=paper|official|...] [GPUS=8] [ARGS='--run.output ...']
 	@$(LAUNCH) pretrain $(RECIPE) --run.data $(IMAGENET) $(ARGS)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from environment import file_map
+
 ROOT = Path(__file__).parents[1]
 ROOMS = ("data", "pretrain", "evaluate", "transfer", "results")
 MAY_IMPORT = {
@@ -74,13 +76,15 @@ def test_asking_a_room_for_help_imports_no_torch(room: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_the_readmes_file_map_names_every_module_once_and_nothing_else() -> None:
+def test_the_readmes_file_map_is_the_tree_and_says_what_each_module_says_of_itself() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = readme.split("## File map", 1)[1].split("\n## ", 1)[0]
-    mapped = re.findall(r"^\s*(?:- |\| )`([^`]+)`", section, flags=re.MULTILINE)
-    rooms = (*ROOMS, "benchmarks", "environment")
-    tree = [str(path.relative_to(ROOT)) for room in rooms for path in modules(room) if path.name != "__init__.py"]
-    assert sorted(mapped) == sorted(tree)
+    assert file_map.updated(readme) == readme, "run `make file-map`"
+
+
+def test_every_module_says_in_one_sentence_what_it_is() -> None:
+    rooms = [ROOT / room for room in file_map.ROOMS]
+    silent = [str(path) for room in rooms for path in room.rglob("*.py") if not file_map.first_paragraph(path)]
+    assert silent == []
 
 
 def test_no_module_is_called_utils() -> None:
