@@ -9,7 +9,7 @@ import torch
 
 from data.listing import ImageList
 from data.progress import track
-from pretrain import checkpoint, distributed, machine
+from pretrain import checkpoint, distributed, machine, online_knn
 from pretrain.distributed import World
 from pretrain.interrupt import REQUEUE_STATUS, Interruption
 from pretrain.journal import Journal
@@ -62,6 +62,7 @@ class Training:
         self.steps_per_epoch = recipe.steps_per_epoch(len(images.paths))
         self.total_steps = recipe.epochs * self.steps_per_epoch
         self.step = 0
+        machine.set_threads(run, world)
         machine.seed_everything(run.seed)
         self.dtype = machine.precision(run, world.device)
         self.method = build(recipe).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -113,7 +114,7 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(outputs.terms["loss"]).backward()  # type: ignore[no-untyped-call]
         self.watch.push(self.step, outputs.terms)
-        if self.step % self.run.log_every_steps == 0 or self.step == self.total_steps - 1:
+        if self._is_logged():
             self._log(outputs, lr)
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -199,9 +200,25 @@ class Training:
         if self.journal is not None:
             speed = self.meter.read()
             epoch = round(self.step / self.steps_per_epoch, 4)
-            self.journal.metrics(
-                self.step, {"epoch": epoch, **terms, "lr": lr, "grad_norm": grad_norm, **statistics, **speed}
-            )
+            numbers = {"epoch": epoch, **terms, "lr": lr, "grad_norm": grad_norm, **statistics, **speed}
+            self.journal.metrics(self.step, numbers | self._neighbours())
+
+    def _is_logged(self) -> bool:
+        last = self.step == self.total_steps - 1
+        return last or self.step % self.run.log_every_steps == 0 or self._measures_neighbours()
+
+    def _measures_neighbours(self) -> bool:
+        every = self.run.knn_every_epochs * self.steps_per_epoch
+        return every > 0 and (self.step + 1) % every == 0
+
+    def _neighbours(self) -> dict[str, float]:
+        if not self._measures_neighbours():
+            return {}
+        device, size = self.world.device, self.recipe.view_a.size
+        workers = machine.worker_count(self.run, self.world)
+        with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+            top1 = online_knn.measure(self.method.backbone, self.run.data, size=size, device=device, workers=workers)
+        return {"knn_20": round(top1, 3)}
 
     def _dated_card(self) -> dict[str, Any]:
         return {**self.card, "step": self.step, "epoch": round(self.step / self.steps_per_epoch, 4)}

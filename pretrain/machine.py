@@ -37,8 +37,20 @@ def worker_count(run: Run, world: World) -> int:
         return run.workers
     if world.device.type == "cpu":
         return 1
-    local_ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return max(1, min(MOST_WORKERS, len(os.sched_getaffinity(0)) // local_ranks))
+    return max(1, min(MOST_WORKERS, _cores()))
+
+
+def set_threads(run: Run, world: World) -> None:
+    """Let CPU operations use `run.threads`, or as many cores as are left beside the workers."""
+    if run.threads is not None:
+        torch.set_num_threads(run.threads)
+    elif world.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, _cores() - worker_count(run, world)))
+
+
+def _cores() -> int:
+    """This rank's share of the cores this process may use."""
+    return len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def seed_everything(seed: int) -> None:

@@ -22,6 +22,9 @@ class Run:
     """Use a stratified subset of about this many training images (0: all). Moves the result."""
     workers: int | None = None
     """Processes that prepare images for each rank. Default: this rank's share of the cores, at most 16."""
+    threads: int | None = None
+    """Threads that compute on a CPU. Default: this rank's share of the cores less its workers, at least one (two
+    threads that must wait for a busy core take many times as long as one); the variable OMP_NUM_THREADS goes first."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "bf16", "fp16", "float32"] = "auto"
     """auto: bf16 on GPUs and on CPUs with bf16 instructions, else float32. fp16 scales the loss. The loss itself is
@@ -59,6 +62,8 @@ class Run:
         for name, least in lowest.items():
             if getattr(self, name) < least:
                 raise Refusal(f"run.{name} is {getattr(self, name)}; it must be at least {least}")
+        if self.threads is not None and self.threads < 1:
+            raise Refusal(f"run.threads is {self.threads}; it must be at least 1")
         if self.workers is not None and self.workers < 0:
             raise Refusal(f"run.workers is {self.workers}; it must be at least 0")
         if not self.checkpoint_every_minutes > 0:

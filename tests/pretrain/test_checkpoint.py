@@ -69,7 +69,7 @@ def test_a_file_that_would_run_code_is_not_run(tmp_path: Path) -> None:
             return os.system, (f"touch {tmp_path / 'ran'}",)
 
     torch.save({"step": Trap()}, tmp_path / "trap.pt")
-    with pytest.raises(Exception, match="weights_only|Unsupported|GLOBAL"):
+    with pytest.raises(Exception, match=r"weights_only|Unsupported|GLOBAL"):
         checkpoint.load_state(tmp_path / "trap.pt")
     assert not (tmp_path / "ran").exists()
 

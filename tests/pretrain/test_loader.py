@@ -71,7 +71,7 @@ def test_a_resumed_run_gets_the_same_batches_and_reads_nothing_before_them(paths
         assert len(resumed) == 9 - first
         assert all(same(a, b) for a, b in zip(whole[first:], resumed, strict=True))
     # Step 8, the last, has two images; with only those on disk it can still be made.
-    needed = [index for _, index in list(StepSampler(RECIPE, COUNT, 0, 8))[0]]
+    needed = [index for _, index in next(iter(StepSampler(RECIPE, COUNT, 0, 8)))]
     bare = [path if index in needed else tmp_path / "gone.JPEG" for index, path in enumerate(paths)]
     assert same(steps(bare, first=8)[0], whole[8])
 

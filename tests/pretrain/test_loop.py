@@ -34,8 +34,9 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run_in(folder: Path, images: Path) -> Run:
     return Run(
-        data=images, output=folder, device="cpu", workers=0, precision="float32", log_every_steps=1, tensorboard=False
-    )
+        data=images, output=folder, device="cpu", workers=0, threads=1, precision="float32", log_every_steps=1,
+        tensorboard=False,
+    )  # fmt: skip
 
 
 def train(folder: Path, images: Path, **changes: Any) -> int:

@@ -70,7 +70,12 @@ def test_gradient_accumulation_is_refused_with_the_reason() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    [({"seed": -1}, r"run\.seed is -1"), ({"workers": -1}, r"run\.workers"), ({"keep_checkpoints": 0}, r"run\.keep")],
+    [
+        ({"seed": -1}, r"run\.seed is -1"),
+        ({"workers": -1}, r"run\.workers"),
+        ({"threads": 0}, r"run\.threads"),
+        ({"keep_checkpoints": 0}, r"run\.keep"),
+    ],
 )
 def test_settings_of_the_machine_are_bounded(changes: dict[str, int], words: str) -> None:
     with pytest.raises(Refusal, match=words):
@@ -84,7 +89,10 @@ def test_settings_of_the_cluster_are_bounded() -> None:
 
 def test_a_second_user_of_a_run_folder_is_refused_and_the_first_named(tmp_path: Path) -> None:
     with preflight.sole_user(tmp_path):
-        code = f"from pathlib import Path; from pretrain.preflight import sole_user\nwith sole_user(Path({str(tmp_path)!r})): pass"
+        code = (
+            "from pathlib import Path; from pretrain.preflight import sole_user\n"
+            f"with sole_user(Path({str(tmp_path)!r})): pass"
+        )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode != 0 and "is in use by process" in done.stderr
     with preflight.sole_user(tmp_path):
