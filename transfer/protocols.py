@@ -168,16 +168,16 @@ RES5 = Head("res5", kernel=6)
 
 
 def _demo(protocol: LinearProtocol) -> LinearProtocol:
-    """The same protocol at the size of the digits corpus: 32 pixels, five epochs of small batches.
+    """The same protocol at the size of the digits corpus: 32 pixels, four epochs of small batches.
 
     At 32 pixels res5 is a single position, so its two heads would read the same numbers; res4 stands in for one. The
     paper's batch and learning rate would take six tiny steps an epoch on 1,437 images; digits must not be mirrored.
     """
     return replace(
         protocol,
-        epochs=5,
-        peak_lr=0.05,
-        drop_epochs=(3, 4),
+        epochs=4,
+        peak_lr=0.02,
+        drop_epochs=(2, 3),
         global_batch_size=64,
         image_size=32,
         resize=32,

@@ -1,5 +1,6 @@
 """VOC07 classification: frozen features once, then one SVM per class, by this suite's trainer or by VISSL's."""
 
+import itertools
 import math
 import os
 from pathlib import Path
@@ -113,7 +114,8 @@ def _train(job: Job[SvmProtocol, SvmRun]) -> list[ClassResult]:
     arguments = [str(job.folder), str(jobs)]
     lines = follow("the SVM trainer", WORKERS[job.run.engine], arguments, job.folder / "svm.log", environment)
     finished = (line for line in lines if ": AP " in line)
-    for _ in track(finished, f"SVM {job.protocol_name}", len(voc.CLASSES)):
+    first = next(finished, None)  # before the clock of the progress bar starts: the trainer loads its input
+    for _ in track(itertools.chain([first], finished), f"SVM {job.protocol_name}", len(voc.CLASSES)):
         pass
     settings = read_settings(job.folder)
     results = read_results(job.folder, settings)

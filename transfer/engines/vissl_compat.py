@@ -61,6 +61,19 @@ def _let_vissl_load_its_own_checkpoints() -> None:
     torch.serialization.add_safe_globals([AttrDict])
 
 
+def adapt_svm() -> None:
+    """Let VISSL's SVM trainer store its results; safe to call twice."""
+    # VISSL's AP is an array of one element, which NumPy 2.4 no longer puts into a single place of another array.
+    import vissl.utils.svm_utils.svm_trainer as svm_trainer
+    from vissl.utils.svm_utils.evaluate import get_precision_recall
+
+    def with_plain_ap(*arguments: Any) -> tuple[Any, Any, Any, float]:
+        precision, recall, score, ap = get_precision_recall(*arguments)
+        return precision, recall, score, float(np.ravel(ap)[0])
+
+    svm_trainer.get_precision_recall = with_plain_ap
+
+
 def save_atomically(checkpoint_folder: str, state: dict[str, Any], checkpoint_file: str) -> str:
     """What classy_vision's save_checkpoint does, whole or not at all; earlier epochs' files are then removed."""
     folder = Path(checkpoint_folder)
