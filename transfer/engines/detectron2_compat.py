@@ -11,6 +11,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from results.refusal import Refusal
 
 
@@ -25,6 +27,9 @@ def prepare() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise Refusal("Detectron2 is not installed; run `make setup`")
     coco_api()
+    if not hasattr(Image, "LINEAR"):
+        # Detectron2 0.6, as conda-forge has it, still uses this name; Pillow dropped it in version 10.
+        Image.LINEAR = Image.Resampling.BILINEAR  # type: ignore[attr-defined]
     with warnings.catch_warnings():
         # fvcore's losses and Detectron2's box transforms go through torch.jit.script when they are imported; torch
         # deprecates that, they work.
