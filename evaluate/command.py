@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from data.corpus import identify
@@ -14,8 +15,11 @@ from evaluate.run import Run
 from evaluate.weights import resolve
 from results import atomic
 from results.provenance import new_record
-from results.records import Measurement, Record, RecordKey, find, key_of, read_records, write_record
+from results.records import Record, RecordKey, find, key_of, read_records, write_record
+from results.refusal import Refusal
 from results.settings import canonical_json, deviations, settings_hash
+
+LINEAR_TOP1 = "table1/linear/top1"
 
 
 def execute(name: str, named: Protocol, protocol: Protocol, run: Run) -> int:
@@ -32,7 +36,7 @@ def execute(name: str, named: Protocol, protocol: Protocol, run: Run) -> int:
     dataset = identify(run.data, protocol.dataset, subset=subset)
     keys = [
         RecordKey(cell, weights.sha256, settings_hash(protocol), dataset.fingerprint, subset, run.seed)
-        for cell in protocol.cells
+        for cell in _filled_cells(protocol, run).values()
     ]
     records = [one for one in read_records(run.records)[0] if set(run.deviations) <= set(one.deviations)]
     missing = [key.cell for key in keys if run.again or not _done(find(records, key), run)]
@@ -68,7 +72,9 @@ def _measure(job: Job, missing: Sequence[str]) -> None:
 
 
 def _record(job: Job, outcome: Outcome, missing: Sequence[str]) -> None:
-    for measurement in outcome.measurements:
+    filled = _filled_cells(job.protocol, job.run)
+    for measured in outcome.measurements:
+        measurement = replace(measured, cell=filled.get(measured.cell, ""))
         if measurement.cell not in missing:
             continue
         record = new_record(
@@ -81,7 +87,7 @@ def _record(job: Job, outcome: Outcome, missing: Sequence[str]) -> None:
             seed=job.run.seed,
             wall_time_seconds=outcome.seconds,
             accelerator=outcome.accelerator,
-            attachments=_attachments(job, outcome, measurement),
+            attachments=_attachments(job, outcome, measured.cell, measurement.cell),
             resumed=outcome.resumed,
             extra_deviations=outcome.extra_deviations,
         )
@@ -89,14 +95,27 @@ def _record(job: Job, outcome: Outcome, missing: Sequence[str]) -> None:
         print(f"{measurement.cell}: {measurement.value:.2f} % on {measurement.sample_count} images ({path})")
 
 
-def _attachments(job: Job, outcome: Outcome, measurement: Measurement) -> dict[str, str]:
+def _filled_cells(protocol: Protocol, run: Run) -> dict[str, str]:
+    """Which cell each measured one fills: itself, or with run.cell that ablation's alone.
+
+    Raises:
+        Refusal: run.cell with another protocol than the linear probe, by which ablations are judged.
+    """
+    if not run.cell:
+        return {cell: cell for cell in protocol.cells}
+    if LINEAR_TOP1 not in protocol.cells:
+        raise Refusal(f"run.cell is {run.cell}, an ablation's cell, which only the linear protocols fill")
+    return {LINEAR_TOP1: run.cell}
+
+
+def _attachments(job: Job, outcome: Outcome, measured: str, cell: str) -> dict[str, str]:
     """Copy predictions and log beside the records, under names that carry the job's."""
-    files = {"predictions": outcome.predictions[measurement.cell], "log": outcome.log}
+    files = {"predictions": outcome.predictions[measured], "log": outcome.log}
     stored = {}
     for kind, name in files.items():
         if name and (job.folder / name).is_file():
             source = job.folder / name
-            relative = Path("attachments") / f"{measurement.cell.replace('/', '.')}-{job.folder.name}{source.suffix}"
+            relative = Path("attachments") / f"{cell.replace('/', '.')}-{job.folder.name}{source.suffix}"
             with atomic.atomic_file(job.run.records / relative) as target, source.open("rb") as content:
                 shutil.copyfileobj(content, target)
             stored[kind] = str(relative)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from results.cells import is_cell
 from results.refusal import Refusal
 
 FLOAT32: Literal["float32"] = "float32"
@@ -28,6 +29,7 @@ class Run:
         memory_mb: how much memory the kNN search may use, in MiB; the result is exact whatever it is.
         save_every_seconds: how much work an interruption may cost.
         dry_run: print every resolved setting and stop; needs neither data nor weights.
+        cell: the ablation's cell that the linear top-1 fills instead of Table 1's, as "table4a/inv/top1"; empty: none.
         again: measure even if the records exist; earlier records stay.
     """
 
@@ -44,6 +46,7 @@ class Run:
     memory_mb: int = 2048
     save_every_seconds: float = 120.0
     dry_run: bool = False
+    cell: str = ""
     again: bool = False
 
     def __post_init__(self) -> None:
@@ -51,6 +54,9 @@ class Run:
         for name, smallest in (("seed", 0), ("limit", 0), ("workers", 0), ("memory_mb", 1), ("save_every_seconds", 0)):
             if getattr(self, name) < smallest:
                 raise Refusal(f"run.{name} is {getattr(self, name)}, expected at least {smallest}")
+
+        if self.cell and not is_cell(self.cell):
+            raise Refusal(f"run.cell is {self.cell!r}, no cell of the paper; `python -m results cells` lists them")
 
     @property
     def deviations(self) -> tuple[str, ...]:
