@@ -81,7 +81,11 @@ def candidates(tree: Any) -> list[Candidate]:
         for dialect in DIALECTS
         for prefix in _prefixes(tensors, dialect)
     ]
-    return sorted(found, key=lambda one: (len(one.missing) + len(one.misshapen), len(one.unexpected), not one.known))
+    return sorted(found, key=_fit)
+
+
+def _fit(one: Candidate) -> tuple[int, int, bool, str]:
+    return len(one.missing) + len(one.misshapen), len(one.unexpected), not one.known, one.spelled
 
 
 def _tensor_maps(node: Any, where: str = "", depth: int = 0) -> Iterator[tuple[str, TensorMap]]:

@@ -111,6 +111,8 @@ def card(name: str) -> Card:
     settings = [_setting("cells", ", ".join(protocol.cells), "paper, Table 5" if is_knn else "paper, Table 1", "")]
     for field, value in flat_settings(protocol).items():
         settings.append(_setting(field, value, *sources[field]))
+        if name.endswith("-paper-crop") and field == "train_view.scale_min":
+            settings[-1] = _setting(field, value, PAPER, "the released code crops from 0.08, see the other protocol")
     settings += [_setting(*row) for row in fixed]
     questions = _OPEN_KNN if is_knn else (_OPEN_PROBE if name.startswith("linear") else _OPEN_SEMI)
     return {"protocol": name, "settings": settings, "open_questions": list(questions)}

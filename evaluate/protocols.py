@@ -180,12 +180,20 @@ SMALL_TEST_VIEW = CenterView(resize=32, crop=32)
 LINEAR_DEMO = replace(LINEAR, epochs=12, global_batch_size=64, train_view=SMALL_TRAIN_VIEW, test_view=SMALL_TEST_VIEW)
 SEMI_1PCT_DEMO = replace(
     SEMI_1PCT,
+    global_batch_size=8,
+    statistics_batch_size=8,
+    trunk_learning_rate=0.003,
+    train_view=SMALL_TRAIN_VIEW,
+    test_view=SMALL_TEST_VIEW,
+)
+SEMI_10PCT_DEMO = replace(
+    SEMI_10PCT,
+    epochs=10,
     global_batch_size=32,
     statistics_batch_size=16,
     train_view=SMALL_TRAIN_VIEW,
     test_view=SMALL_TEST_VIEW,
 )
-SEMI_10PCT_DEMO = replace(SEMI_1PCT_DEMO, task="semi_10pct", head_learning_rates=(0.1,), trunk_learning_rate=0.01)
 KNN_DEMO = replace(KNN, test_view=SMALL_TEST_VIEW)
 
 PROTOCOLS: dict[str, Protocol] = {
