@@ -128,9 +128,9 @@ def _polyline(line: Series, index: int, x_scale: Scale, y_scale: Scale) -> Marku
 def _end_labels(drawn: Sequence[tuple[int, Series]], x_scale: Scale, y_scale: Scale) -> list[Markup]:
     """The last values, pushed apart where lines end close together."""
     placed: list[Markup] = []
-    lowest = -1e9
+    lowest, floor = -1e9, y_scale.start - 2
     for index, line in sorted(drawn, key=lambda item: y_scale(item[1].y[-1])):
-        y = max(y_scale(line.y[-1]) + 4, lowest + 11)
+        y = max(min(y_scale(line.y[-1]) + 4, floor), lowest + 11)
         lowest = y
         x, colour = x_scale(line.x[-1]) + 4, COLOURS[index % len(COLOURS)]
         placed.append(element("text", short(line.y[-1]), x=x, y=y, class_="tick value", fill=colour))

@@ -29,7 +29,7 @@ def digits_section(comparison: Comparison, sources: Sources) -> Markup | None:
     if not comparison.digits:
         return None
     columns = [("cell", ""), ("expected", WIDE), ("ours", "number"), ("n", WIDE), ("control", "number")]
-    columns += [("0 to 100", ""), ("gain", "number"), ("verdict", ""), ("by", "")]
+    columns += [("0 to 100", WIDE), ("gain", "number"), ("verdict", ""), ("by", "")]
     head = element("tr", *(element("th", text, class_=name or None) for text, name in columns))
     rows = [_digits_row(line, sources) for line in comparison.digits]
     warning = element(
@@ -128,7 +128,7 @@ def _digits_row(line: DigitsLine, sources: Sources) -> Markup:
         _number(f"{group.summary.mean:.1f}" if group else ""),
         _wide(str(group.summary.n) if group else ""),
         _number(f"{control.summary.mean:.1f}" if control else ""),
-        element("td", _digits_drawing(line)),
+        element("td", _digits_drawing(line), class_=WIDE),
         _number(f"{line.gain:+.1f}" if line.gain is not None else ""),
         element(
             "td", verdict_badge(line.verdict), element("small", line.reason, class_="muted") if line.reason else None

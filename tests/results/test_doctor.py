@@ -1,0 +1,104 @@
+"""The doctor's findings, one by one, and its list."""
+
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from results.doctor import Finding, checkpoint_file, data_sets, environment, examine, machine, show
+from results.stages import STAGES, stage_of
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A file that starts as those of torch.save do."""
+    path = tmp_path / "resnet50.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("resnet50/data.pkl", b"x")
+    return path
+
+
+def test_a_checkpoint_with_its_card_is_well(weights: Path) -> None:
+    import hashlib
+
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    weights.with_name("resnet50.pth.json").write_text(json.dumps({"sha256": digest}))
+    found = checkpoint_file(str(weights))
+    assert found.state == "ok" and digest[:12] in found.text
+
+
+def test_a_card_of_another_file_is_a_problem(weights: Path) -> None:
+    weights.with_name("resnet50.pth.json").write_text(json.dumps({"sha256": "0" * 64}))
+    assert checkpoint_file(str(weights)).state == "problem"
+    weights.with_name("resnet50.pth.json").write_text("[1")
+    assert checkpoint_file(str(weights)).state == "warning"
+
+
+@pytest.mark.parametrize(
+    ("content", "state"), [(b"<!doctype html>", "problem"), (b"", "problem"), (pickle.dumps({}), "ok")]
+)
+def test_a_download_that_became_a_web_page_is_told_from_a_checkpoint(
+    tmp_path: Path, content: bytes, state: str
+) -> None:
+    (tmp_path / "w.pth").write_bytes(content)
+    assert checkpoint_file(str(tmp_path / "w.pth")).state == state
+
+
+def test_a_missing_checkpoint_is_a_problem_and_a_known_name_is_not(tmp_path: Path) -> None:
+    assert checkpoint_file(str(tmp_path / "none.pth")).state == "problem"
+    assert checkpoint_file("random-init").state == "ok"
+
+
+def test_missing_packages_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("results.doctor.NEEDED", ("numpy", "no-such-package"))
+    found = environment(STAGES)
+    assert any(f.state == "problem" and "no-such-package; run `make setup`" in f.text for f in found)
+    assert any(f.state == "ok" and f.text.startswith("numpy ") for f in found)
+
+
+def test_a_missing_engine_is_a_warning_where_transfer_stages_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("results.doctor.ENGINES", {"no_such_engine": "coco"})
+    knn = stage_of("table5/knn_20/top1")
+    assert knn is not None
+    assert any("no_such_engine is not installed (coco)" in f.text for f in environment(STAGES))
+    assert not any("no_such_engine" in f.text for f in environment([knn]))
+
+
+def test_a_full_disk_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("results.doctor.free_disk_gib", lambda folder: 3.0)
+    disk, _ = machine(tmp_path, STAGES)
+    assert disk.state == "problem" and disk.text.startswith("3 GiB free")
+
+
+def test_little_memory_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("results.doctor.host_memory_gib", lambda: (16.0, 2.0))
+    _, memory = machine(tmp_path, STAGES)
+    assert memory.state == "warning" and "2 of 16 GiB" in memory.text
+
+
+def test_each_data_set_is_examined_by_the_data_room(beside_stand_ins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SICK", "imagenet_1pct")
+    found = data_sets({"imagenet": beside_stand_ins}, STAGES)
+    assert [f.state for f in found] == ["ok", "problem", "ok"]
+    assert (
+        "imagenet_1pct: val count is wrong, 7 images, expected 50,000; all of it: python -m data doctor"
+        in found[1].text
+    )
+
+
+def test_the_list_ends_with_the_count_of_problems_which_is_the_status() -> None:
+    lines: list[str] = []
+    findings = [
+        Finding("data", "ok", "fine"),
+        Finding("machine", "problem", "no disk"),
+        Finding("data", "warning", "old"),
+    ]
+    assert show(findings, lines.append) == 1
+    assert lines == ["✓ data         fine", "✗ machine      no disk", "! data         old", "1 problem found"]
+    assert show(findings[:1], lines.append) == 0 and lines[-1] == "no problems found"
+
+
+def test_without_data_and_checkpoint_only_environment_and_machine_are_looked_at(tmp_path: Path) -> None:
+    assert {finding.area for finding in examine({}, "", tmp_path)} == {"environment", "machine"}
