@@ -76,6 +76,7 @@ def _set_model(config: Any, protocol: DetectionProtocol) -> None:
 
 def _set_images(config: Any, protocol: DetectionProtocol) -> None:
     config.INPUT.FORMAT = protocol.channel_order
+    config.INPUT.RANDOM_FLIP = "horizontal" if protocol.flip else "none"
     config.INPUT.MIN_SIZE_TRAIN = protocol.train_short_sides
     config.INPUT.MIN_SIZE_TEST = protocol.test_short_side
     config.INPUT.MAX_SIZE_TRAIN = config.INPUT.MAX_SIZE_TEST = protocol.max_long_side
