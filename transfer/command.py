@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evaluate.weights import resolve
-
 from data.corpus import identify
+from evaluate.weights import resolve
 from results import atomic
 from results.provenance import new_record
 from results.records import (
