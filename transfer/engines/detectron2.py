@@ -57,13 +57,17 @@ def check_batch(named: DetectionProtocol, used: DetectionProtocol) -> None:
     Raises:
         Refusal: only the batch size was changed.
     """
-    if used.images_per_batch != named.images_per_batch and used.base_lr == named.base_lr:
-        divisor = max(2, named.images_per_batch // max(1, used.images_per_batch))
-        raise Refusal(
-            f"protocol.images_per_batch is {used.images_per_batch} instead of {named.images_per_batch}, but "
-            f"protocol.base_lr is still {used.base_lr:g}; give --protocol.batch-divisor {divisor} instead, which "
-            "scales batch, learning rate and iterations together, or set protocol.base_lr too"
-        )
+    if used.images_per_batch == named.images_per_batch or used.base_lr != named.base_lr:
+        return
+    scaled = named.base_lr * used.images_per_batch / named.images_per_batch
+    remedy = f"set protocol.base_lr too (linear scaling gives {scaled:g})"
+    if named.images_per_batch % used.images_per_batch == 0:
+        divisor = named.images_per_batch // used.images_per_batch
+        remedy = f"give --protocol.batch-divisor {divisor} instead, which scales learning rate and iterations with it"
+    raise Refusal(
+        f"protocol.images_per_batch is {used.images_per_batch} instead of {named.images_per_batch}, but "
+        f"protocol.base_lr is still {used.base_lr:g}; {remedy}"
+    )
 
 
 def check_data(dataset: str, root: Path) -> None:

@@ -81,6 +81,8 @@ def test_another_batch_at_the_same_learning_rate_is_refused_with_the_remedy() ->
     named = PROTOCOLS["voc0712"]
     with pytest.raises(Refusal, match=r"images_per_batch is 8 instead of 16.*still 0.05.*--protocol.batch-divisor 2"):
         detectron2.check_batch(named, replace(named, images_per_batch=8))
+    with pytest.raises(Refusal, match=r"images_per_batch is 32 instead of 16.*linear scaling gives 0.1\)"):
+        detectron2.check_batch(named, replace(named, images_per_batch=32))
     detectron2.check_batch(named, replace(named, images_per_batch=8, base_lr=0.025))
     detectron2.check_batch(named, replace(named, batch_divisor=2))
 
