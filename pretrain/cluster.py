@@ -5,7 +5,8 @@ step; then submitit's handler, which was there before, requeues the job (see `pr
 """
 
 from dataclasses import dataclass
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Protocol
 
 import submitit
 
@@ -17,8 +18,20 @@ MOST_REQUEUES = 10_000
 SECONDS_OF_WARNING = 180
 """How long before the end SLURM warns: enough for a step and a checkpoint."""
 
-REQUEUED_LOCALLY = 144
-"""Exit status by which submitit's local executor says that a job wants to be requeued."""
+
+class Sendable(Protocol):
+    """What can be sent: called on every rank, it returns an exit status; submitit asks its `checkpoint` to requeue."""
+
+    @property
+    def name(self) -> str:
+        """What the queue shows."""
+
+    @property
+    def folder(self) -> Path:
+        """Where its files go."""
+
+    def __call__(self) -> int:
+        """Do the work on this rank."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,11 @@ class Job:
     name: str
     recipe: Recipe
     run: Run
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return output_folder(self.run, self.name)
 
     def __call__(self) -> int:
         """Train on this rank of the job; returns the exit status."""
@@ -42,36 +60,41 @@ class Job:
 
 
 def submit(name: str, recipe: Recipe, run: Run, slurm: Slurm) -> int:
+    """Send a pretraining to SLURM, as `send` does."""
+    return send(Job(name, recipe, run), slurm)
+
+
+def send(job: Sendable, slurm: Slurm) -> int:
     """Send the job to SLURM and return at once, or run it through the local executor to its end.
 
     Raises:
         Refusal: there is no SLURM here, or the local executor was given several nodes.
     """
-    job = Job(name, recipe, run)
     if slurm.executor == "local":
         return _run_locally(job, slurm)
     try:
         executor = submitit.SlurmExecutor(folder=_folder(job), max_num_timeout=MOST_REQUEUES)
     except RuntimeError as error:
         raise Refusal(f"slurm.nodes is {slurm.nodes}, but {error}; drop --slurm.* to run here") from error
-    executor.update_parameters(**_slurm_parameters(name, slurm))
+    executor.update_parameters(**_slurm_parameters(job.name, slurm))
     submitted = executor.submit(job)
     print(f"submitted job {submitted.job_id}; logs in {_folder(job)}")
     return 0
 
 
-def _run_locally(job: Job, slurm: Slurm) -> int:
+def _run_locally(job: Sendable, slurm: Slurm) -> int:
     if slurm.nodes != 1:
         raise Refusal(f'slurm.executor is "local" and slurm.nodes is {slurm.nodes}; one machine is one node')
-    while True:
-        submitted = _local_executor(job, slurm).submit(job)
-        with _Ending(submitted):
-            submitted.wait()
-        if submitted._process is None or submitted._process.wait() != REQUEUED_LOCALLY:
-            return int(max(submitted.results()))
+    submitted = local_executor(job, slurm).submit(job)
+    try:
+        return int(max(submitted.results()))
+    except KeyboardInterrupt:
+        submitted.cancel()
+        raise
 
 
-def _local_executor(job: Job, slurm: Slurm) -> Any:
+def local_executor(job: Sendable, slurm: Slurm) -> Any:
+    """One task per GPU (or one) on this machine; a job that asks for the queue is started again, up to six times."""
     executor = submitit.LocalExecutor(folder=_folder(job), max_num_timeout=MOST_REQUEUES)
     tasks = max(1, slurm.gpus_per_node)
     executor.update_parameters(tasks_per_node=tasks, gpus_per_node=slurm.gpus_per_node, timeout_min=60 * slurm.hours)
@@ -95,19 +118,5 @@ def _slurm_parameters(name: str, slurm: Slurm) -> dict[str, Any]:
     return parameters
 
 
-def _folder(job: Job) -> str:
-    return str(output_folder(job.run, job.name) / "submitit")
-
-
-class _Ending:
-    """Ends the local job's processes when the waiting is interrupted."""
-
-    def __init__(self, submitted: Any) -> None:
-        self.submitted = submitted
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
-            self.submitted.cancel()
+def _folder(job: Sendable) -> str:
+    return str(job.folder / "submitit")

@@ -1,8 +1,8 @@
 """Table 4a and the BYOL and SimSiam rows of Table 3 on the handwritten digits: the same recipes with smaller numbers.
 
-Each row keeps its weights and components. Views, batch, projector width and number of epochs are the demo's. Learning
-rates and BYOL's averaging factor are set for some seventy steps instead of thirty thousand, once for each method and
-never for a row, so that rows of one method can be compared with each other.
+Each row keeps its weights and components; views and projector width are the demo's. Learning rates and BYOL's averaging
+factor are set for 88 steps instead of 62,500, once for each method and never for a row, so that rows of one method can
+be compared with each other.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ from dataclasses import replace
 from pretrain.ablations import Row, table3, table4a
 from pretrain.settings import Recipe
 
-EPOCHS = 6
+EPOCHS = 4
+BATCH = 64
 PREDICTOR_WIDTH = 128
 
 
@@ -26,13 +27,13 @@ def small(recipe: Recipe, demo: Recipe) -> Recipe:
     """`recipe` at the demo's size."""
     shrunk = replace(
         recipe, view_a=demo.view_a, view_b=demo.view_b, epochs=EPOCHS, warmup_epochs=1,
-        global_batch_size=demo.global_batch_size, projector_width=demo.projector_width, last_batch="drop",
+        global_batch_size=BATCH, projector_width=demo.projector_width, last_batch="drop",
         train_images=demo.train_images, class_count=demo.class_count,
     )  # fmt: skip
     branches = shrunk.branches
     if recipe.method == "VICReg":
-        return replace(shrunk, base_lr=demo.base_lr)
+        return replace(shrunk, base_lr=6.4)
     if recipe.method == "SimSiam":
-        return replace(shrunk, base_lr=0.4, branches=replace(branches, predictor_hidden=PREDICTOR_WIDTH))
+        return replace(shrunk, base_lr=0.8, branches=replace(branches, predictor_hidden=PREDICTOR_WIDTH))
     heads = replace(branches, projector_hidden=512, predictor_hidden=512, target_momentum=0.9)
-    return replace(shrunk, base_lr=3.2, projector_width=256, branches=heads)
+    return replace(shrunk, base_lr=6.4, projector_width=256, branches=heads)
