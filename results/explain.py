@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
+from rich.text import Text
 
 from results.arranged import verdict_text
 from results.cards import Card, read_card
@@ -94,14 +93,14 @@ def _print_protocol(console: Console, stage: Stage | None) -> None:
 
 
 def _print_card(console: Console, card: Card) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading, width in (("setting", 22), ("value", 22), ("source", 22), ("note", 26)):
-        table.add_column(heading, width=width, overflow="fold")
     for item in card.settings:
-        table.add_row(*(escape(text) for text in (item.setting, item.value, item.source, item.note)))
-    console.print(Padding(table, (0, 0, 0, 2)))
+        text = Text(f"{item.setting} = {item.value}  [{item.source}]")
+        text.stylize("dim", len(text) - len(item.source) - 2)
+        console.print(Padding(text, (0, 2)))
+        if item.note:
+            console.print(Padding(Text(item.note, style="dim"), (0, 2, 0, 6)))
     for question in card.open_questions:
-        console.print(Padding(escape(f"open: {question}"), (0, 2)))
+        console.print(Padding(Text(f"open: {question}"), (0, 2)))
 
 
 def _print_reports(console: Console, cell: str) -> None:

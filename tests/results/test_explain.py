@@ -2,6 +2,8 @@
 
 import json
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,3 +113,20 @@ def test_every_card_in_the_repository_reads_and_gives_a_source_for_each_setting(
         card = read_card(path.stem)
         assert card is not None and card.settings
         assert all(item.setting and item.source for item in card.settings), path
+
+
+@pytest.mark.slow
+def test_the_commands_that_test_a_cause_are_understood_by_their_rooms() -> None:
+    stand_ins = dict.fromkeys(PLACEHOLDERS, "somewhere") | {"CHECKPOINT": "random-init"}
+    commands = {
+        tuple(stand_ins.get(word, word) for word in shlex.split(cause.command))
+        for cause in causes()
+        if cause.command.startswith(("python -m evaluate", "python -m transfer")) and " convert " not in cause.command
+    }
+    assert len(commands) > 20
+    for command in sorted(commands):
+        words = [sys.executable, *command[1:], *([] if "--run.dry-run" in command else ["--run.dry-run"])]
+        done = subprocess.run(
+            words, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, (command, done.stderr)
