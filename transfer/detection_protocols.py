@@ -16,7 +16,6 @@ from typing import Literal
 from results.refusal import Refusal
 
 FPN_LEVELS = 5
-VOC_SEEDS = (0, 1, 2, 3, 4)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from results.cells import is_cell
 from results.refusal import Refusal
 from results.settings import deviations
-from transfer.detection_protocols import COCO, PROTOCOLS, VOC0712, VOC_SEEDS, DetectionProtocol
+from transfer.detection_protocols import COCO, PROTOCOLS, VOC0712, DetectionProtocol
 
 CARDS = Path(__file__).parents[2] / "results" / "paper" / "cards"
 
@@ -93,10 +93,6 @@ def test_the_card_gives_every_setting_as_it_is_with_its_source(name: str) -> Non
 
 def test_every_cell_is_one_of_the_papers() -> None:
     assert [cell for protocol in PROTOCOLS.values() for cell in protocol.cells if not is_cell(cell)] == []
-
-
-def test_voc_is_measured_with_five_seeds() -> None:
-    assert VOC_SEEDS == (0, 1, 2, 3, 4)
 
 
 def test_a_batch_divisor_scales_batch_learning_rate_and_iterations_together() -> None:
