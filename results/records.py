@@ -1,4 +1,4 @@
-"""Records: one immutable, self-describing JSON file for each measured cell.
+"""Records in a folder: each is one immutable, self-describing JSON file for one measured cell.
 
 A record is written once, atomically, and never overwritten; its digest is checked on every read, so a truncated or
 hand-edited file is named and skipped rather than believed.
@@ -8,97 +8,21 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from results import atomic
-from results.cells import is_cell
+from results.record import SCHEMA_VERSION, CheckpointIdentity, DatasetIdentity, Measurement, Record, check_record
 from results.refusal import Refusal
 from results.settings import canonical_json
-from results.typed import check_types
 
-SCHEMA_VERSION = 1
-CORPORA = ("official", "digits", "other")
+__all__ = [
+    "CheckpointIdentity", "DatasetIdentity", "Measurement", "Record", "RecordKey", "find", "key_of", "read_record",
+    "read_records", "write_record",
+]  # fmt: skip
+
 ATTACHMENTS = "attachments"
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What a protocol measured for one cell; knows nothing of files, tables or the paper.
-
-    `value` is the number the protocol declared beforehand as the cell's (in `unit`); `final` and `best` are the last
-    and the best over the run where there are several. `details` holds every other number of the same run by name
-    (other heads, classes, temperatures), as plain JSON.
-    """
-
-    cell: str
-    value: float
-    sample_count: int
-    unit: str = "percent"
-    final: float | None = None
-    best: float | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class CheckpointIdentity:
-    """Which weights were measured. `sha256` is that of the file as given, before any conversion.
-
-    `label` is the row of the paper's tables they belong to ("VICReg", "Barlow Twins") or names a control
-    ("random init").
-    """
-
-    sha256: str
-    origin: str
-    label: str
-
-
-@dataclass(frozen=True)
-class DatasetIdentity:
-    """Which images were measured on. `corpus` is "official", "digits" or "other"; only the first meets the paper.
-
-    `counts` are images by split; `subset` says which part of them was used, or is empty for all.
-    """
-
-    name: str
-    corpus: str
-    fingerprint: str
-    counts: Mapping[str, int]
-    subset: str = ""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One measured cell with everything needed to judge and repeat it; field names are the JSON's keys."""
-
-    measurement: Measurement
-    checkpoint: CheckpointIdentity
-    dataset: DatasetIdentity
-    protocol: str
-    protocol_hash: str
-    protocol_settings: Mapping[str, Any]
-    deviations: tuple[str, ...]
-    seed: int
-    commit: str
-    versions: Mapping[str, str]
-    hardware: str
-    wall_time_seconds: float
-    command: str
-    created: str
-    attachments: Mapping[str, str] = field(default_factory=dict)
-    resumed: bool = False
-    schema_version: int = SCHEMA_VERSION
-
-    @property
-    def cell(self) -> str:
-        """The cell's name, as "table1/linear/top1"."""
-        return self.measurement.cell
-
-    @property
-    def counts_as_reproduction(self) -> bool:
-        """Whether this record may be compared with the paper: official data, whole, and no deviation."""
-        return self.dataset.corpus == "official" and not self.dataset.subset and not self.deviations
 
 
 @dataclass(frozen=True)
@@ -131,7 +55,7 @@ def write_record(record: Record, folder: Path) -> Path:
     Raises:
         Refusal: a field is invalid, a file of that name exists, or the folder cannot be written.
     """
-    _check(record)
+    check_record(record)
     try:
         content = _to_json(record)
     except ValueError as error:
@@ -172,7 +96,7 @@ def read_record(path: Path) -> Record:
         raise Refusal(f"{path}: edited or damaged after it was written (its digest does not fit its content)")
     try:
         record = _from_json(content)
-        _check(record)
+        check_record(record)
     except (TypeError, KeyError, ValueError) as error:
         raise Refusal(f"{path}: {error}") from error
     return record
@@ -239,26 +163,6 @@ def _build(kind: Any, content: Any) -> Any:
     if unknown := set(content) - names:
         raise KeyError(f"unknown field {sorted(unknown)[0]!r} in {kind.__name__}")
     return kind(**content)
-
-
-def _check(record: Record) -> None:
-    """Refuse what no measurement can be, naming the field: wrong types, unknown cells, impossible numbers."""
-    check_types(record, "record")
-    measurement, dataset = record.measurement, record.dataset
-    if not is_cell(measurement.cell):
-        raise Refusal(f"unknown cell {measurement.cell!r}; `python -m results cells` lists the known ones")
-    if measurement.unit == "percent" and not 0 <= measurement.value <= 100:
-        raise Refusal(f"record.measurement.value is {measurement.value}, expected 0 to 100 percent")
-    if measurement.sample_count < 1:
-        raise Refusal(f"record.measurement.sample_count is {measurement.sample_count}, expected at least 1")
-    if dataset.corpus not in CORPORA:
-        raise Refusal(f"record.dataset.corpus is {dataset.corpus!r}, expected one of {', '.join(CORPORA)}")
-    if record.wall_time_seconds < 0:
-        raise Refusal(f"record.wall_time_seconds is {record.wall_time_seconds}, expected at least 0")
-    for kind, name in record.attachments.items():
-        # The report opens these files: a record from elsewhere must not make it show another file of this machine.
-        if not name or Path(name).is_absolute() or ".." in Path(name).parts:
-            raise Refusal(f"record.attachments[{kind!r}] is {name!r}, expected a path inside the records folder")
 
 
 def _slug(text: str) -> str:
