@@ -296,3 +296,20 @@ def test_two_machines_train_one_detector_and_write_one_record(digits_root: Path,
     attached = tmp_path / "records" / found[0].attachments["predictions"]
     with np.load(attached) as content:
         assert len(content["image_ids"]) == found[0].measurement.sample_count
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+@pytest.mark.engine
+@pytest.mark.parametrize("gpus", [1, 2])
+@pytest.mark.parametrize("name", ["voc0712-demo", "coco-demo"])
+def test_gpus_train_with_batch_norms_shared_among_them(name: str, gpus: int, digits_root: Path, tmp_path: Path) -> None:
+    import torch
+
+    if torch.cuda.device_count() < gpus:
+        pytest.skip(f"{torch.cuda.device_count()} GPUs, {gpus} needed")
+    done = run(command(name, digits_root, tmp_path, "--run.device", "cuda", "--run.gpus", str(gpus)))
+    assert done.returncode == 0, done.stderr
+    for record in records(tmp_path):
+        assert record.measurement.details["processes"] == gpus
+        assert f"{gpus} x " in record.hardware
