@@ -8,6 +8,7 @@ import tyro
 
 from results.refusal import run_command_line
 from transfer import detection_protocols
+from transfer.cards import CARD_FOLDER, write_cards
 from transfer.command import execute
 from transfer.detection_protocols import DetectionProtocol
 from transfer.detection_run import DetectionRun
@@ -33,6 +34,17 @@ def convert(checkpoint: str, to: Literal["torchvision", "vissl", "detectron2"], 
     for line in proof.lines:
         print(line)
     print(f"{output}: sha256 {digest}")
+    return 0
+
+
+def cards(folder: Path = CARD_FOLDER) -> int:
+    """Write the cards of the full-size linear and SVM protocols as JSON.
+
+    Args:
+        folder: where the results room reads them.
+    """
+    for path in write_cards(folder):
+        print(path)
     return 0
 
 
@@ -62,8 +74,8 @@ def measure_detection(job: Job[DetectionProtocol, DetectionRun]) -> Outcome:
 
 
 def commands() -> dict[str, Command]:
-    """Every subcommand by name: `convert`, and one for each named protocol."""
-    found: dict[str, Command] = {"convert": convert}
+    """Every subcommand by name: `convert`, `cards`, and one for each named protocol."""
+    found: dict[str, Command] = {"convert": convert, "cards": cards}
     for name, protocol in PROTOCOLS.items():
         if isinstance(protocol, LinearProtocol):
             found[name] = _command(name, protocol, LinearRun, measure_linear)
