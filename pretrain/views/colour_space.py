@@ -1,5 +1,8 @@
 """Gray and hue in whole grey levels, exactly as PIL's 8-bit conversions round them."""
 
+from functools import cache
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -14,16 +17,55 @@ def gray(x: Tensor) -> Tensor:
 
 
 def turn_hue(x: Tensor, levels: Tensor) -> Tensor:
-    """Shift the 8-bit hue of (n, 3, h, w) whole grey levels by `levels` (n, 1, 1), in steps of 1/255 of the circle."""
-    hue, saturation, value = _to_hsv(x)
-    return _to_rgb(torch.remainder(hue + levels, 256), saturation, value)
+    """Shift the 8-bit hue of (n, 3, h, w) whole grey levels by `levels` (n, 1, 1), in steps of 1/255 of the circle.
 
-
-def _to_hsv(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    PIL has whole hues and saturations, computed partly in float and partly in double. Tables over every case hold
+    them exactly; what remains is float32, and checked over every value, saturation and hue to round as PIL does.
+    """
+    tables = _tables(x.device)
     red, green, blue = x.unbind(1)  # (n, h, w)
-    value, low = x.amax(1), x.amin(1)
-    chroma = value - low
-    # A gray pixel has chroma 0; dividing by 1 there gives it hue and saturation 0 with no special case.
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    from_green_on = torch.where(green == value, blue - red + SPAN, red - green + 2 * SPAN)
+    distance = torch.where(red == value, green - blue, from_green_on)
+    hue = _look_up(tables.hue, (distance + 255) * 256 + chroma)
+    saturated = value * _look_up(tables.saturation, chroma * 256 + value)
+    hue = torch.remainder(hue + levels.float(), 256)
+    channels = [(value - saturated * _look_up(weight, hue) + 0.5).floor_() for weight in tables.weights]
+    return torch.stack(channels, 1)
+
+
+SPAN = 512
+"""How far the three cases of the largest channel lie apart in the table of hues."""
+
+
+class _Tables(NamedTuple):
+    hue: Tensor  # by case, signed distance of the other two channels, and chroma: PIL's 8-bit hue
+    saturation: Tensor  # by chroma and value: PIL's 8-bit saturation, over 255
+    weights: tuple[Tensor, ...]  # by hue, for each channel: how much of the saturation it loses
+
+
+@cache
+def _tables(device: torch.device) -> _Tables:
+    distance, chroma = torch.meshgrid(torch.arange(-255.0, SPAN - 255), torch.arange(256.0), indexing="ij")
+    high, middle, zero = chroma, distance.abs().minimum(chroma), torch.zeros_like(chroma)
+    up, down = torch.where(distance >= 0, middle, zero), torch.where(distance >= 0, zero, middle)
+    cases = ((high, up, down), (down, high, up), (up, down, high))  # red, green, blue of every case
+    hue = torch.cat([_hue(*case).flatten() for case in cases])
+    chroma, value = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
+    saturation = ((chroma / value.clamp(min=1)).double() * 255).floor().flatten() / 255
+    weights = tuple(weight.float().to(device) for weight in _weights(torch.arange(256.0).double()))
+    return _Tables(hue.float().to(device), saturation.float().to(device), weights)
+
+
+def _look_up(table: Tensor, index: Tensor) -> Tensor:
+    return table.index_select(0, index.flatten().int()).view(index.shape)
+
+
+def _hue(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
+    value = red.maximum(green).maximum(blue)
+    chroma = value - red.minimum(green).minimum(blue)
+    # A gray pixel has chroma 0; dividing by 1 there gives it hue 0 with no special case.
     divisor = chroma.clamp(min=1)
     to_red, to_green, to_blue = (value - red) / divisor, (value - green) / divisor, (value - blue) / divisor
     # PIL mixes float and double here; a hue that lands on the other side of a whole step would show as 6 grey levels.
@@ -31,24 +73,21 @@ def _to_hsv(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         green == value, 2 + to_red.double() - to_blue.double(), 4 + to_green.double() - to_red.double()
     )
     sextant = torch.where(red == value, (to_blue - to_green).double(), from_green_on).float().double()
-    hue = torch.where(chroma > 0, torch.remainder(sextant / 6 + 1, 1).float().double() * 255, 0.0)
-    saturation = (chroma / value.clamp(min=1)).double() * 255
-    return hue.floor_(), saturation.floor_(), value.double()
+    return torch.where(chroma > 0, torch.remainder(sextant / 6 + 1, 1).float().double() * 255, 0.0).floor_()
 
 
-def _to_rgb(hue: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
+def _weights(hue: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For red, green and blue: 0 keeps the value, 1 loses the whole saturation, between them rising or falling."""
     sextant = hue * 6 / 255
     index = sextant.floor()
-    share = (sextant - index).float().double()
-    grayness = (saturation / 255).float().double()
-    low = (value * (1 - grayness) + 0.5).floor_()
-    falling = (value * (1 - grayness * share) + 0.5).floor_()
-    rising = (value * (1 - grayness * (1 - share)) + 0.5).floor_()
+    falling = (sextant - index).float().double()
+    rising = 1 - falling
     index = torch.remainder(index, 6)
-    red = _choose(index, (value, falling, low, low, rising, value))
-    green = _choose(index, (rising, value, value, falling, low, low))
-    blue = _choose(index, (low, low, rising, value, value, falling))
-    return torch.stack((red, green, blue), 1).float()
+    none, whole = torch.zeros_like(hue), torch.ones_like(hue)
+    red = _choose(index, (none, falling, whole, whole, rising, none))
+    green = _choose(index, (rising, none, none, falling, whole, whole))
+    blue = _choose(index, (whole, whole, rising, none, none, falling))
+    return red, green, blue
 
 
 def _choose(index: Tensor, candidates: tuple[Tensor, ...]) -> Tensor:

@@ -21,12 +21,19 @@ STD = (0.229, 0.224, 0.225)
 
 FREQUENCIES = 128
 
+CACHED_PIXELS = 2**16
+"""Pixels that the processor's own cache holds in float32 with a few intermediate images."""
+
+STRIP = 32
+"""Rows of a blurred image that are computed together on a processor, where the band's zeros would cost time."""
+
 
 class ColourBatch:
     """The colour parameters of a batch, arranged by operation, as small host tensors ready to travel to the device."""
 
     def __init__(self, table: NDArray[np.float64]) -> None:
         """`table`: (n, 11), one `parameters.as_row` per sample."""
+        self.table = table
         columns = dict(zip(COLUMNS, table.T, strict=True))
         self.slots = [_Slot(columns, position) for position in range(4)]
         self.gray = _where(columns["grayscale"] > 0)
@@ -48,6 +55,7 @@ class _Slot:
             factor = np.where(operation == number, columns[name], factor)
         self.blends = bool((factor != 1).any())
         self.factor = torch.from_numpy(factor).float().view(-1, 1, 1, 1)
+        self.with_mean, self.with_gray = bool((operation == CONTRAST).any()), bool((operation == SATURATION).any())
         self.mean_weight = torch.from_numpy(operation == CONTRAST).float().view(-1, 1, 1, 1)
         self.gray_weight = torch.from_numpy(operation == SATURATION).float().view(-1, 1, 1, 1)
         self.turned = _where(operation == HUE)
@@ -61,8 +69,20 @@ def _where(condition: NDArray[np.bool_]) -> Tensor:
 
 def augment(images: Tensor, colours: ColourBatch, *, blur_kernel: int) -> Tensor:
     """uint8 (n, 3, s, s) after crop and flip to normalised float32 views, in channels-last layout."""
+    few = max(1, CACHED_PIXELS // images.shape[-1] ** 2)
+    if images.device.type == "cpu" and len(images) > few:
+        return _a_few_at_a_time(images, colours, few, blur_kernel)
     x = images.to(torch.float32, memory_format=torch.contiguous_format)
     return normalise(recolour(x, colours, blur_kernel=blur_kernel))
+
+
+def _a_few_at_a_time(images: Tensor, colours: ColourBatch, few: int, blur_kernel: int) -> Tensor:
+    # A processor's cache holds an image or so: each is finished before the next is begun.
+    out = torch.empty(images.shape, memory_format=torch.channels_last)
+    for start in range(0, len(images), few):
+        part = slice(start, start + few)
+        out[part] = augment(images[part], ColourBatch(colours.table[part]), blur_kernel=blur_kernel)
+    return out
 
 
 def recolour(x: Tensor, colours: ColourBatch, *, blur_kernel: int) -> Tensor:
@@ -78,7 +98,21 @@ def recolour(x: Tensor, colours: ColourBatch, *, blur_kernel: int) -> Tensor:
 def blur(x: Tensor, sigmas: Tensor, kernel: int) -> Tensor:
     """Gaussian blur of (n, 3, s, s), one sigma per sample, edges continued; along rows and columns as K x Kᵀ."""
     blurring = blur_matrices(sigmas, x.shape[-1], kernel)[:, None]  # (n, 1, s, s)
-    return (blurring @ x @ blurring.mT + 0.5).floor_()
+    reach = kernel // 2
+    return _banded(blurring, _banded(blurring, x, reach).mT, reach).mT.add(0.5).floor_()
+
+
+def _banded(matrices: Tensor, x: Tensor, reach: int) -> Tensor:
+    """`matrices` (n, 1, s, s) @ x (n, 3, s, s), where entries further than `reach` from the diagonal are zero."""
+    size = x.shape[-1]
+    if x.device.type != "cpu":
+        return matrices @ x
+    strips = [
+        matrices[..., start : start + STRIP, max(0, start - reach) : start + STRIP + reach]
+        @ x[..., max(0, start - reach) : start + STRIP + reach, :]
+        for start in range(0, size, STRIP)
+    ]
+    return torch.cat(strips, -2)
 
 
 def blur_matrices(sigmas: Tensor, size: int, kernel: int) -> Tensor:
@@ -119,18 +153,22 @@ def _jitter(x: Tensor, slot: _Slot) -> Tensor:
 
 def _blend(x: Tensor, slot: _Slot) -> Tensor:
     device = x.device
-    gray = colour_space.gray(x)  # (n, 1, s, s)
-    mean = (gray.mean((2, 3), keepdim=True) + 0.5).floor_()
-    mean_weight = slot.mean_weight.to(device, non_blocking=True)
-    gray_weight = slot.gray_weight.to(device, non_blocking=True)
-    reference = gray * gray_weight + mean * mean_weight
     factor = slot.factor.to(device, non_blocking=True)
-    return (reference + factor * (x - reference)).clamp_(0, 255).floor_()
+    if not (slot.with_mean or slot.with_gray):
+        return (x * factor).clamp_(0, 255).floor_()
+    gray = colour_space.gray(x)  # (n, 1, s, s)
+    reference = gray * slot.gray_weight.to(device, non_blocking=True) if slot.with_gray else torch.zeros_like(gray)
+    if slot.with_mean:
+        mean = (gray.mean((2, 3), keepdim=True) + 0.5).floor_()
+        reference += mean * slot.mean_weight.to(device, non_blocking=True)
+    return (x - reference).mul_(factor).add_(reference).clamp_(0, 255).floor_()
 
 
 def _on_some(x: Tensor, indices: Tensor, operation: Callable[[Tensor], Tensor]) -> Tensor:
     # The indices come from the host, so nothing here waits for the device.
     if not len(indices):
         return x
+    if len(indices) == len(x):
+        return operation(x)
     indices = indices.to(x.device, non_blocking=True)
     return x.index_copy_(0, indices, operation(x.index_select(0, indices)))
