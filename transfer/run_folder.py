@@ -54,6 +54,7 @@ def _claim(file: Path, identity: Mapping[str, str]) -> bool:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    os.set_inheritable(descriptor, True)  # an engine's process holds it too, should this one be killed
     try:
         _acquire(descriptor, path)
         os.ftruncate(descriptor, 0)
