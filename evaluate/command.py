@@ -38,7 +38,7 @@ def execute(name: str, named: Protocol, protocol: Protocol, run: Run) -> int:
         RecordKey(cell, weights.sha256, settings_hash(protocol), dataset.fingerprint, subset, run.seed)
         for cell in _filled_cells(protocol, run).values()
     ]
-    records = [one for one in read_records(run.records)[0] if set(run.deviations) <= set(one.deviations)]
+    records = [one for one in read_records(run.records)[0] if _machine_deviations(one) == run.deviations]
     missing = [key.cell for key in keys if run.again or not _done(find(records, key), run)]
     if not missing:
         return 0
@@ -148,6 +148,11 @@ def _done(record: Record | None, run: Run) -> bool:
     if _rank() == 0:
         print(f"{record.cell}: done already, {record.measurement.value:.2f} % ({run.records}, {record.created})")
     return True
+
+
+def _machine_deviations(record: Record) -> tuple[str, ...]:
+    """What was recorded of `Run.deviations`: a number at lower precision does not stand for one at full precision."""
+    return tuple(line for line in record.deviations if line.startswith("precision:"))
 
 
 def _rank() -> int:

@@ -63,10 +63,12 @@ class ProbeTraining:
             _Lazy(self.plan, self.position.step, self.world.rank),
             self.job.run.workers,
         )
-        for epoch in range(self.position.step // self.plan.steps_per_epoch, self.protocol.epochs):
-            self._epoch(epoch, pixels)
-        if self.journal:
-            self.journal.close()
+        try:
+            for epoch in range(self.position.step // self.plan.steps_per_epoch, self.protocol.epochs):
+                self._epoch(epoch, pixels)
+        finally:
+            if self.journal:
+                self.journal.close()
         return self.position.history
 
     def _epoch(self, epoch: int, pixels: Iterator[Tensor]) -> None:

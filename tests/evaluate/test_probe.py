@@ -86,7 +86,7 @@ def test_final_and_best_are_recorded_apart_and_the_declared_one_is_the_value(
     ends = iter([30.0, 70.0, 50.0] * 2)
 
     def told(self: Any) -> Any:
-        predictions, shares = plain(self)
+        predictions, _ = plain(self)
         return predictions, [{"top1": value, "top5": 90.0} for value in [next(ends)]]
 
     monkeypatch.setattr(probe.ProbeTraining, "_validate", told)
@@ -160,7 +160,8 @@ def start_ranks(ranks: int, arguments: dict[str, Any]) -> None:
 def test_two_ranks_give_the_numbers_of_one(name: str, cell: str, digits_root: Path, tmp_path: Path) -> None:
     arguments = {"data": str(digits_root), "name": name, "epochs": 2, "run": {"limit": 61}}
     if name.startswith("semi"):
-        arguments["statistics_batch_size"] = 4
+        # Batch statistics of fewer images of one pixel make a random network chaotic: rounding would decide.
+        arguments["statistics_batch_size"] = 8
     start_ranks(2, arguments | {"folder": str(tmp_path / "two")})
     measure(tmp_path / "one", digits_root, **{key: value for key, value in arguments.items() if key != "data"})
     one, two = (records_of(tmp_path / name)[cell] for name in ("one", "two"))

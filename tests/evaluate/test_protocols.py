@@ -3,6 +3,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -155,7 +156,7 @@ def test_a_card_gives_value_and_source_of_every_setting_and_what_is_open(name: s
 
 
 def test_the_committed_cards_are_current() -> None:
+    root = Path(__file__).parents[2]
     for name in full_size_names():
-        assert (CARD_FOLDER / f"{name}.json").read_text(encoding="utf-8") == card_json(name), (
-            "run: python -m evaluate cards"
-        )
+        found = (root / CARD_FOLDER / f"{name}.json").read_text(encoding="utf-8")
+        assert found == card_json(name), "run `python -m evaluate cards`"

@@ -1,0 +1,124 @@
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from evaluate import weights
+from evaluate.download import download
+from evaluate.weights import KNOWN_WEIGHTS, KnownWeights, cached_file, resolve
+from results.refusal import Refusal
+
+CONTENT = bytes(range(256)) * 20_000  # 5 MB
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Publisher(BaseHTTPRequestHandler):
+    """A server that knows ranges; `cut` ends the answer early, `asked` remembers each request's range."""
+
+    cut: int | None = None
+    asked: ClassVar[list[str | None]] = []
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        Publisher.asked.append(wanted)
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.end_headers()
+        self.wfile.write(CONTENT[start : Publisher.cut or len(CONTENT)])
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    Publisher.cut, Publisher.asked = None, []
+    with HTTPServer(("127.0.0.1", 0), Publisher) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/weights.pth"
+        server.shutdown()
+        thread.join()
+
+
+def publish(monkeypatch: pytest.MonkeyPatch, url: str, sha256: str = SHA256, md5: str = "") -> None:
+    monkeypatch.setitem(KNOWN_WEIGHTS, "some-weights", KnownWeights("Some", url, sha256=sha256, md5=md5))
+
+
+def test_known_weights_are_fetched_once_and_then_resolved(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(monkeypatch, url)
+    with pytest.raises(Refusal, match=r"python -m evaluate download some-weights.*put http"):
+        resolve("some-weights")
+    assert download("some-weights").read_bytes() == CONTENT
+    download("some-weights")
+    assert Publisher.asked == [None]
+    found = resolve("some-weights")
+    assert (found.sha256, found.label, found.origin) == (SHA256, "Some", url)
+
+
+def test_an_interrupted_download_continues_where_it_stopped(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(monkeypatch, url)
+    Publisher.cut = 3_000_000
+    with pytest.raises(Refusal, match="again to continue"):
+        download("some-weights")
+    assert not cached_file("some-weights").exists()
+    Publisher.cut = None
+    assert download("some-weights").read_bytes() == CONTENT
+    assert Publisher.asked[0] is None
+    assert str(Publisher.asked[1]).startswith("bytes=") and Publisher.asked[1] != "bytes=0-"
+
+
+@pytest.mark.parametrize("digests", [{"sha256": "00" * 32}, {"sha256": "", "md5": "abcdef01"}])
+def test_a_file_with_another_digest_is_refused_and_put_aside(
+    digests: dict[str, str], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(monkeypatch, url, **digests)
+    with pytest.raises(Refusal, match="recorded is"):
+        download("some-weights")
+    assert not cached_file("some-weights").exists()
+
+
+def test_weights_nobody_recorded_must_keep_the_digest_of_their_first_download(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(monkeypatch, url, sha256="")
+    path = download("some-weights")
+    assert resolve("some-weights").sha256 == SHA256
+    path.write_bytes(CONTENT + b"!")
+    with pytest.raises(Refusal, match="is not the recorded some-weights"):
+        resolve("some-weights")
+
+
+def test_without_network_one_line_says_where_to_put_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(monkeypatch, "http://127.0.0.1:9/weights.pth")
+    with pytest.raises(Refusal, match=r"cannot be fetched.*put the file at .*some-weights\.pth"):
+        download("some-weights")
+
+
+def test_every_known_file_is_published_over_https_and_named_for_a_row() -> None:
+    assert {"vicreg-resnet50", "barlowtwins-resnet50", "swav-resnet50", "torchvision-supervised"} <= set(KNOWN_WEIGHTS)
+    assert all(known.url.startswith("https://") and known.label for known in KNOWN_WEIGHTS.values())
+
+
+def test_a_card_beside_the_file_names_the_row(tmp_path: Path) -> None:
+    path = tmp_path / "resnet50.pth"
+    path.write_bytes(b"weights")
+    assert resolve(str(path)).label == weights.DEFAULT_LABEL
+    (tmp_path / "resnet50.pth.json").write_text('{"label": "VICReg no variance", "recipe": "demo", "epoch": 12}')
+    found = resolve(str(path))
+    assert found.label == "VICReg no variance"
+    assert "demo" in found.origin
+    assert found.sha256 == hashlib.sha256(b"weights").hexdigest()
+    (tmp_path / "resnet50.pth.json").write_text("[]")
+    assert resolve(str(path)).label == weights.DEFAULT_LABEL
+
+
+def test_the_random_control_is_known_by_the_digest_of_its_name() -> None:
+    found = resolve("random-init")
+    assert (found.path, found.label) == (None, "random init")
+    assert found.sha256 == hashlib.sha256(b"random-init").hexdigest()
