@@ -1,26 +1,35 @@
 """What the log tells about collapse and redundancy: Fig. 4's mean standard deviation and Fig. 5's Eq. 10."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from pretrain import distributed
-from pretrain.loss import covariance
+from pretrain.loss import covariance, unit
 from pretrain.methods import Outputs
 
 
 @torch.no_grad()
 def collapse_statistics(outputs: Outputs) -> dict[str, float]:
-    """Mean standard deviation of each view's representations and embeddings, and Eq. 10, over the global batch."""
+    """Mean standard deviation of each view's representations and embeddings, and Eq. 10, over the global batch.
+
+    Those of the embeddings divided by their length are comparable between methods; "sphere_std" is 1/√d, which they
+    have when spread over the whole sphere (Fig. 4, right).
+    """
     views = {
         "representation_std_a": outputs.representation_a,
         "representation_std_b": outputs.representation_b,
         "embedding_std_a": outputs.embedding_a,
         "embedding_std_b": outputs.embedding_b,
+        "unit_embedding_std_a": unit(outputs.embedding_a),
+        "unit_embedding_std_b": unit(outputs.embedding_b),
     }
     found = {name: float(standard_deviations(features).mean()) for name, features in views.items()}
     found["representation_correlation"] = float(
         mean_squared_correlation(outputs.representation_a, outputs.representation_b)
     )
+    found["sphere_std"] = 1 / math.sqrt(outputs.embedding_a.shape[1])
     return found
 
 
