@@ -69,6 +69,12 @@ def _record_texts(record: Record) -> tuple[Child, ...]:
     )  # fmt: skip
 
 
+def _marked(text: str) -> list[Child]:
+    """Text with `words` between backticks set as code."""
+    pieces = text.split("`")
+    return [element("code", piece) if index % 2 else piece for index, piece in enumerate(pieces)]
+
+
 def _pairs(pairs: Sequence[tuple[str, str]]) -> Markup:
-    parts = [part for name, text in pairs if text for part in (element("dt", name), element("dd", text))]
+    parts = [part for name, text in pairs if text for part in (element("dt", name), element("dd", *_marked(text)))]
     return element("dl", *parts)

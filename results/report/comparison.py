@@ -42,10 +42,11 @@ def digits_section(comparison: Comparison, sources: Sources) -> Markup | None:
     return element("section", element("h2", "Digits"), warning, _scroll(table), id="digits")
 
 
-def sources_list(sources: Sources) -> Markup:
-    """What the letters in the tables mean."""
+def sources_section(sources: Sources) -> Markup | None:
+    """What the letters in the column "by" mean; call it when all tables are set. None without any."""
     items = [element("li", source.sentence()) for source in sources.all()]
-    return element("ul", *items, class_="sources") if items else Markup("")
+    title = element("h3", "by: the checkpoint and protocol behind each number")
+    return element("section", title, element("ul", *items, class_="sources"), id="by") if items else None
 
 
 def verdict_badge(verdict: str) -> Markup:

@@ -11,7 +11,7 @@ from results.compare import Comparison, compare
 from results.records import Record, read_records
 from results.report.background import discrepancies_section, provenance_section, warnings_section
 from results.report.closer import closer_section
-from results.report.comparison import digits_section, paper_section, sources_list, verdict_badge
+from results.report.comparison import digits_section, paper_section, sources_section, verdict_badge
 from results.report.html import Markup, element
 from results.report.pictures import pictures_section
 from results.report.pretraining import PretrainingRun, find_runs, pretraining_section
@@ -55,12 +55,13 @@ def page(findings: Findings) -> str:
         closer,
         pictures,
         paper_section(findings.comparison, sources),
+        sources_section(sources),
         discrepancies_section(),
         provenance_section(findings.records),
         warnings_section([*findings.comparison.warnings, *closer_warnings, *picture_warnings]),
     ]
     body = element(
-        "body", _header(findings), element("main", *(s for s in sections if s is not None), sources_list(sources)),
+        "body", _header(findings), element("main", *(s for s in sections if s is not None)),
         element("footer", f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. One file, no network, no script."),
     )  # fmt: skip
     head = element(

@@ -137,7 +137,7 @@ def test_the_report_is_one_well_formed_file_that_refers_to_nothing_outside(repor
 def test_every_section_is_there(report: Path) -> None:
     page = Page(report.read_text(encoding="utf-8"))
     assert page.ids == [
-        "digits", "pretraining", "closer", "pictures", "paper", "discrepancies", "provenance", "warnings"
+        "digits", "pretraining", "closer", "pictures", "paper", "by", "discrepancies", "provenance", "warnings"
     ]  # fmt: skip
 
 

@@ -1,15 +1,19 @@
 """`reproduce` beside stand-ins for the other rooms: order, skipping, failures, the doctor, the summary."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from results.records import read_records
+from results.records import Record, read_records
 from results.refusal import Refusal
 from results.reproduce import Clock, Result, clock_time, reproduce
 from results.runner import last_lines, run_logged
-from results.tasks import Request, checkpoint_digest, tasks_of
+from results.tasks import Request, checkpoint_digest, seems_done, tasks_of
+
+
+Make = Callable[..., Record]
 
 
 @pytest.fixture
@@ -173,3 +177,11 @@ def test_without_a_terminal_the_output_goes_to_the_log_alone(
     assert run_logged([sys.executable, "-c", "print('a' * 9); print('step 1\\rstep 2')"], log, echo=False) == 0
     assert capfdbinary.readouterr().out == b""
     assert last_lines(log, 2) == ["a" * 9, "step 2"]
+
+
+def test_one_seeds_record_does_not_stand_for_another_seeds_task(tmp_path: Path, make_record: Make) -> None:
+    digest = checkpoint_digest("random-init")
+    record = make_record("table2/voc0712/AP50", 82.4, protocol="voc0712", seed=0, sha256=digest)
+    tasks = tasks_of(Request("paper", "random-init", tmp_path, {"voc": tmp_path}, only=("voc0712",)))
+    assert [seems_done(task, [record], digest) for task in tasks] == [True, False, False, False, False]
+    assert not seems_done(tasks[0], [record], "0" * 64)
