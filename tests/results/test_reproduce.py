@@ -12,7 +12,6 @@ from results.reproduce import Clock, Result, clock_time, reproduce
 from results.runner import last_lines, run_logged
 from results.tasks import Request, checkpoint_digest, seems_done, tasks_of
 
-
 Make = Callable[..., Record]
 
 
