@@ -9,7 +9,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from results.refusal import Refusal
 
@@ -18,6 +17,8 @@ BANK_TILE = 4096
 MIB = 2**20
 # Rows whose tie at the edge is resolved together: a sort of (64, 4096) stays small beside the product's tile.
 TIED_ROWS = 64
+# Below this a feature vector counts as zero, as in torch.nn.functional.normalize.
+SHORTEST = 1e-12
 
 
 class Rows(Protocol):
@@ -190,6 +191,8 @@ def _tile(bank: Rows, first: int, buffer: Tensor, device: torch.device) -> Tenso
 
 def _normalised_in_place(rows: Tensor) -> Tensor:
     """Rows of length 1; rows of zeros (the padding) stay."""
-    if not bool(torch.isfinite(rows).all()):
+    lengths = torch.linalg.vector_norm(rows, dim=1)
+    # The lengths tell as much as isfinite of every number, whose intermediate results would double the tile's memory.
+    if not bool(torch.isfinite(lengths).all()):
         raise Refusal("a feature is not finite; the checkpoint's statistics or the images are damaged")
-    return F.normalize(rows, dim=1, out=rows)
+    return rows.div_(lengths.clamp_min_(SHORTEST)[:, None])
