@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 from results.refusal import Refusal
@@ -33,7 +33,9 @@ def _watch(parent: int) -> None:
     os._exit(1)
 
 
-def follow(name: str, module: str, arguments: list[str], log: Path, environment: Mapping[str, str]) -> Iterator[str]:
+def follow(
+    name: str, module: str, arguments: list[str], log: Path, environment: Mapping[str, str]
+) -> Generator[str, None, None]:
     """Run `python -m module arguments`, appending its output to `log`, and yield each line of it as it comes.
 
     The child and all its children are ended when the iteration ends for whatever reason. `name` is the library's.

@@ -4,30 +4,19 @@ Torch-free: the process that shows the progress bar and writes the records loads
 """
 
 import os
-import subprocess
 import sys
-import time
+from contextlib import closing
 from pathlib import Path
 
 from data import doctor
-from results.refusal import USAGE_STATUS, Refusal
+from results.refusal import Refusal
 from transfer.detection_protocols import PROTOCOLS, DetectionProtocol
 from transfer.detection_run import DetectionRun
 from transfer.engines import detectron2_measurements as measurements
 from transfer.engines import detectron2_progress as progress
-from transfer.engines.detectron2_task import (
-    LOG_FILE,
-    METRICS_FILE,
-    REFUSAL_FILE,
-    RESULTS_FILE,
-    Task,
-    write_task,
-)
+from transfer.engines.child import follow
+from transfer.engines.detectron2_task import LOG_FILE, METRICS_FILE, REFUSAL_FILE, RESULTS_FILE, Task, write_task
 from transfer.job import Job, Outcome
-
-SECONDS_BETWEEN_LOOKS = 0.2
-SECONDS_TO_END = 10.0
-LOG_LINES_SHOWN = 15
 
 
 def measure(job: Job[DetectionProtocol, DetectionRun]) -> Outcome:
@@ -104,7 +93,7 @@ def _task(job: Job[DetectionProtocol, DetectionRun]) -> Task:
 
 
 def _run(task: Task, title: str) -> None:
-    """Run the engine's process to its end.
+    """Run the engine's process to its end, showing how far it is.
 
     Raises:
         Refusal: with the process's own message, or with the end of its log.
@@ -112,56 +101,21 @@ def _run(task: Task, title: str) -> None:
     task_file = write_task(task)
     refusal = task.file(task.own_name(REFUSAL_FILE))
     refusal.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "transfer.engines.detectron2_process", str(task_file), str(os.getpid())]
-    log = task.file(task.own_name(LOG_FILE))
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=_root(), env=_environment()
-        )
-        try:
-            status = _watch(process, task, title)
-        finally:
-            _end(process)
-    if status == USAGE_STATUS and refusal.exists():
-        raise Refusal(refusal.read_text(encoding="utf-8"))
-    if status or not (task.node_rank or task.file(RESULTS_FILE).exists()):
-        raise Refusal(f"Detectron2 ended with status {status}; {log} says why, and ends with:\n{_last_lines(log)}")
-
-
-def _watch(process: "subprocess.Popen[bytes]", task: Task, title: str) -> int:
-    total = task.protocol.effective_iterations
-    with progress.display(title, total) as shown:
-        while (status := process.poll()) is None:
-            found = progress.newest(task.file(METRICS_FILE)) or progress.Status(0)
-            note = progress.evaluation(task.file(task.own_name(LOG_FILE))) if found.iteration >= total else ""
-            shown.show(found, note)
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-    return status
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Leave no process behind when this one is interrupted."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _root() -> Path:
-    return Path(__file__).parent.parent.parent
+    log, total = task.file(task.own_name(LOG_FILE)), task.protocol.effective_iterations
+    lines = follow("Detectron2", "transfer.engines.detectron2_process", [str(task_file)], log, _environment())
+    try:
+        with progress.display(title, total) as shown, closing(lines):
+            for line in lines:
+                shown.show(progress.newest(task.file(METRICS_FILE)) or progress.Status(0), progress.evaluation(line))
+    except Refusal:
+        if refusal.exists():
+            raise Refusal(refusal.read_text(encoding="utf-8")) from None
+        raise
 
 
 def _environment() -> dict[str, str]:
     # `python -m` finds this suite by PYTHONPATH; the user's own stays behind it.
-    paths = [str(_root()), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(__file__).parent.parent.parent), os.environ.get("PYTHONPATH", "")]
     # Threads that wait must sleep: spinning, two runs on the same cores cost each other several times their work.
-    waiting = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
-    return {**os.environ, **waiting, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
-
-
-def _last_lines(log: Path) -> str:
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return "\n".join(lines[-LOG_LINES_SHOWN:])
+    waiting = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
+    return {"OMP_WAIT_POLICY": waiting, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}

@@ -1,4 +1,4 @@
-"""The engine's own process: `python -m transfer.engines.detectron2_process TASK.json PARENT`.
+"""The engine's own process: `python -m transfer.engines.detectron2_process TASK.json`.
 
 Converts the backbone and proves the conversion, once a run folder, then starts the ranks. A refusal ends it with status
 2 and its message in `refusal.txt`, for the command that started it to pass on.
@@ -12,13 +12,13 @@ from pathlib import Path
 from results import atomic
 from results.refusal import USAGE_STATUS, Refusal
 from transfer.detection_protocols import DetectionProtocol
-from transfer.engines.detectron2_orphans import die_with_parent
+from transfer.engines.child import die_with_parent
 from transfer.engines.detectron2_task import CONVERTED_FILE, PROOF_FILE, REFUSAL_FILE, Task, read_task
 
 
-def main(task_file: str, parent: str) -> int:
+def main(task_file: str) -> int:
     """Do the task; the exit status."""
-    die_with_parent(int(parent))
+    die_with_parent()
     task = read_task(Path(task_file))
     try:
         run(task)

@@ -56,13 +56,13 @@ def newest(metrics: Path) -> Status | None:
     return None
 
 
-def evaluation(log: Path) -> str:
-    """What Detectron2's log last said of the evaluation, as "evaluation: 120 of 4952 images, 0:08:12 left", or ""."""
-    matches = _INFERENCE.findall(_tail(log))
-    if not matches:
-        return ""
-    done, total, left = matches[-1]
-    return f"evaluation: batch {done} of {total}, {left} left"
+def evaluation(line: str) -> str:
+    """What a line of Detectron2's log says of the evaluation, as "evaluation: batch 120 of 4952, 0:08:12 left".
+
+    Empty where it says nothing of it.
+    """
+    found = _INFERENCE.search(line)
+    return "evaluation: batch {} of {}, {} left".format(*found.groups()) if found else ""
 
 
 class Display(Protocol):

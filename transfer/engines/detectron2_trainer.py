@@ -8,8 +8,8 @@ import torch
 
 from results import atomic
 from transfer.engines import detectron2_compat
+from transfer.engines.child import die_with_parent
 from transfer.engines.detectron2_data import Splits, image_count, registered
-from transfer.engines.detectron2_orphans import die_with_parent
 from transfer.engines.detectron2_task import CONVERTED_FILE, DETECTIONS_FILE, METRICS_FILE, RESULTS_FILE, Task
 
 detectron2_compat.prepare()
