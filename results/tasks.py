@@ -127,7 +127,7 @@ def checkpoint_digest(checkpoint: str) -> str:
 
 def _checkpoints(request: Request, stage: Stage) -> tuple[str, ...]:
     controls = request.controls
-    if request.scale == "demo" or (request.scale == "smoke" and stage.smoke_control):
+    if request.scale != "paper" and stage.control:
         controls = (RANDOM_INIT, *controls)
     return tuple(dict.fromkeys((request.checkpoint, *controls)))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from results.expectations import CONTROLS
 from results.groups import Group, group_records
 from results.predictions import Predictions, read_predictions
 from results.records import Record
@@ -14,7 +15,7 @@ from results.refusal import Refusal
 from results.report.charts import Series, bar_rows, line_chart, mark
 from results.report.html import Markup, element
 from results.rows import cell_title
-from results.tables import targets
+from results.tables import METHOD, targets
 
 MOST_CLASSES = 24
 MOST_CHECKPOINTS = 6
@@ -37,7 +38,9 @@ class Measured:
 
 def closer_section(records: Sequence[Record], folder: Path) -> tuple[Markup | None, list[str]]:
     """The section, or None when no record has anything to draw, and a warning for each file that could not be read."""
-    checkpoints = list(dict.fromkeys((r.checkpoint.label, r.checkpoint.sha256) for r in records))[:MOST_CHECKPOINTS]
+    found = dict.fromkeys((record.checkpoint.label, record.checkpoint.sha256) for record in records)
+    # The method first and in the first style, controls last, whatever the records' file names are.
+    checkpoints = sorted(found, key=lambda one: (one[0] in CONTROLS, one[0] != METHOD, one))[:MOST_CHECKPOINTS]
     shown = [_newest(group) for group in group_records(records)]
     measured = [
         Measured(record, checkpoints.index((record.checkpoint.label, record.checkpoint.sha256)))
@@ -138,7 +141,7 @@ def _neighbour_panels(measured: Sequence[Measured]) -> list[Markup]:
 def _epoch_panels(measured: Sequence[Measured]) -> list[Markup]:
     panels = []
     for cell in targets():
-        here = [one for one in measured if one.record.cell == cell and _curve(one)]
+        here = [one for one in measured if one.record.cell == cell and len(_curve(one)) > 1]
         if not here or cell.endswith("top5"):
             continue
         series = [Series("", (), ())] * (max(one.style for one in here) + 1)

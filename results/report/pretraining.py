@@ -11,6 +11,8 @@ from results.report.html import Markup, element
 
 LOG_NAME = "log.jsonl"
 MAX_RUNS = 7
+KEY_OF_PRETRAINING = "invariance"
+"""Probes keep logs of the same name; only pretraining's have this term."""
 
 Point = dict[str, float]
 
@@ -86,7 +88,7 @@ def find_runs(folder: Path) -> tuple[list[PretrainingRun], list[str]]:
         points, bad = read_log(path)
         if bad:
             warnings.append(f"{path}: {bad} of its lines are not metrics and were left out")
-        if points:
+        if any(KEY_OF_PRETRAINING in point for point in points):
             name = str(path.parent.relative_to(folder)) if path.parent != folder else folder.name
             runs.append(PretrainingRun(name, tuple(points)))
     if len(runs) > MAX_RUNS:

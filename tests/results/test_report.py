@@ -194,6 +194,8 @@ def test_runs_are_found_below_a_folder_and_damaged_lines_are_told(tmp_path: Path
         (tmp_path / name / "log.jsonl").write_text(log_lines(2) + ("oops\n" if name == "a" else ""))
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "log.jsonl").write_text("")
+    (tmp_path / "probe").mkdir()
+    (tmp_path / "probe" / "log.jsonl").write_text('{"step": 1, "epoch": 1.0, "loss": 2.0, "lr": 0.02}\n')
     runs, warnings = find_runs(tmp_path)
     assert {run.name for run in runs} == {"a", "b/c"}
     assert len(warnings) == 1 and "1 of its lines" in warnings[0]
@@ -277,7 +279,10 @@ def test_a_real_browser_shows_it_without_a_complaint_or_a_sideways_scroll(
 ) -> None:
     assert CHROMIUM is not None
     # The page has no script; a copy in a frame of that width (windows do not get narrower than 500) measures itself.
-    tell = "parent.postMessage([document.documentElement.scrollWidth, window.innerWidth].join(' of '), '*')"
+    tell = (
+        "const left = document.querySelector('h1').getBoundingClientRect().left;"
+        "parent.postMessage(document.documentElement.scrollWidth + ' of ' + innerWidth + ' from ' + left, '*')"
+    )
     framed, frame = tmp_path / "framed.html", tmp_path / "frame.html"
     content = report.read_text(encoding="utf-8").replace("</body>", f"<script>{tell}</script></body>")
     framed.write_text(content, encoding="utf-8")
@@ -292,7 +297,7 @@ def test_a_real_browser_shows_it_without_a_complaint_or_a_sideways_scroll(
         [CHROMIUM, *flags, "--dump-dom", frame.as_uri()], capture_output=True, text=True, timeout=60, check=True
     )
     assert "CONSOLE" not in done.stderr
-    found = re.search(r"<title>wide (\d+) of (\d+)</title>", done.stdout)
+    found = re.search(r"<title>wide (\d+) of (\d+) from ([\d.]+)</title>", done.stdout)
     assert found is not None
     assert width - 20 <= int(found[2]) <= width
-    assert int(found[1]) <= int(found[2])
+    assert int(found[1]) <= int(found[2]) and float(found[3]) >= 14
