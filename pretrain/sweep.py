@@ -45,9 +45,9 @@ class Sweep:
     keep_states: bool = True
     """Keep the optimizer states of finished pretrainings; the backbone file stays in any case."""
     pretrain_args: str = ""
-    """Passed on to every pretraining, as "--run.workers 8"."""
+    """Passed on to every pretraining, as "--sweep.pretrain-args=--run.workers 8"."""
     probe_args: str = ""
-    """Passed on to every probe, as "--run.workers 8"."""
+    """Passed on to every probe, as "--sweep.probe-args=--run.workers 8"."""
     dry_run: bool = False
     """Print what is done and the commands of what is missing, and leave."""
 

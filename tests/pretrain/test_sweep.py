@@ -186,8 +186,8 @@ class _Announced:
 def test_a_sweep_killed_while_it_trains_ends_with_the_same_record(images: Path, tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "pretrain", "sweep", "demo-ablations", "--sweep.data", str(images), "--sweep.root",
-        str(tmp_path), "--sweep.only", "demo-table4a-inv", "--sweep.pretrain-args", " ".join(small.OPTIONS),
-        "--sweep.probe-args", "--protocol.epochs 1 --run.workers 0",
+        str(tmp_path), "--sweep.only", "demo-table4a-inv", "--sweep.pretrain-args=" + " ".join(small.OPTIONS),
+        "--sweep.probe-args=--protocol.epochs 1 --run.workers 0",
     ]  # fmt: skip
     environment = ranks.environment(0, 1, 0)
     first = subprocess.Popen(command, cwd=ranks.ROOT, env=environment)
