@@ -8,7 +8,7 @@ from results.against import Duel
 from results.expectations import DigitsLine, judge_digits
 from results.groups import Group, group_records
 from results.records import Record
-from results.stages import stage_of
+from results.stages import protocol_of
 from results.statistics import Summary
 from results.tables import PaperNumber, later_numbers, method_of, paper_number, targets, tolerances
 
@@ -102,10 +102,8 @@ def why_not_counted(group: Group) -> str:
         return "; ".join(group.deviations)
     if group.subset:
         return f"on a part of the data: {group.subset}"
-    stage = stage_of(group.cell)
-    if stage is not None and group.protocol != stage.protocol:
-        return f"protocol {group.protocol}, the paper's is {stage.protocol}"
-    return ""
+    expected = protocol_of(group.cell)
+    return "" if group.protocol == expected else f"protocol {group.protocol}, the paper's is {expected}"
 
 
 def _cell_lines(target: PaperNumber, groups: Sequence[Group]) -> list[Line]:

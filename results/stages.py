@@ -84,6 +84,16 @@ STAGES = (
 )  # fmt: skip
 
 
+ABLATION_PROTOCOL = "linear"
+"""Every ablation is judged by the linear probe of its own pretraining."""
+
+
+def protocol_of(cell: str) -> str:
+    """The protocol by which the paper's number in `cell` is to be met."""
+    stage = stage_of(cell)
+    return stage.protocol if stage else ABLATION_PROTOCOL
+
+
 def stage_of(cell: str) -> Stage | None:
     """The stage that fills `cell`; None for the ablations, whose cells need their own pretraining."""
     return next((stage for stage in STAGES if cell in stage.cells), None)

@@ -132,13 +132,19 @@ def test_an_ablations_cell_is_filled_by_a_record_with_its_methods_label(make_rec
     assert verdicts([record], "table6/width_256/top1") == [("256", "within")]
 
 
+def test_an_ablation_is_judged_by_the_linear_probe_alone(make_record: Make) -> None:
+    record = make_record("table4a/inv_var/top1", 57.5, protocol="linear-demo")
+    assert verdicts([record], "table4a/inv_var/top1") == [("Inv+Var (1,1,0)", "deviates")]
+
+
 def test_strict_is_satisfied_only_by_every_cell(make_record: Make) -> None:
-    protocols = {"linear": "linear", "semi_1pct": "semi-1pct", "semi_10pct": "semi-10pct", "knn_20": "knn"}
-    protocols |= {"knn_200": "knn", "coco_det": "coco", "coco_seg": "coco"}
+    protocols = {"semi_1pct": "semi-1pct", "semi_10pct": "semi-10pct", "knn_20": "knn", "knn_200": "knn"}
+    protocols |= {"coco_det": "coco", "coco_seg": "coco"}
+    protocols |= {name: name for name in ("places205", "voc07", "inat18", "voc0712")}
     records = [
         make_record(
             cell, target.value, label=target.row if target.row in ("BYOL", "SimSiam") else _method(cell),
-            protocol=protocols.get(target.column, target.column),
+            protocol=protocols.get(target.column, "linear"),
         )
         for cell, target in targets().items()
     ]  # fmt: skip
