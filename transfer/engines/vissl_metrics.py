@@ -13,7 +13,7 @@ from transfer.protocols import LinearProtocol
 
 METRICS_FILE = "metrics.json"
 _ITERATION = re.compile(r"\biter: (\d+); ")
-_UNREADABLE = re.compile(r"Couldn't load: (\S+?)\.? Exception")
+_UNREADABLE = re.compile(r"Couldn't load: (.+)\. Exception")
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ def _load(converted: Path) -> tuple[Any, dict[str, torch.Tensor]]:
     from vissl.models import build_model
     from vissl.utils.checkpoint import CheckpointLoader, init_model_from_consolidated_weights
 
+    vissl_compat.adapt()
     logging.disable(logging.INFO)  # VISSL prints a line for every tensor
     try:
         model = build_model(config.MODEL, config.OPTIMIZER)
