@@ -39,7 +39,7 @@ EXAMPLE_COCO := /data/coco
 need-%:
 	@test -n "$($*)" || { echo "error: $* is not set; run: make $(MAKECMDGOALS) $*=$(EXAMPLE_$*)" >&2; exit 2; }
 
-.PHONY: help setup engines table lock demo smoke test test-all lint format file-map pretrain linear semi knn transfer-places205 \
+.PHONY: help setup engines table lock demo demo-ablations smoke test test-all lint format file-map pretrain linear semi knn transfer-places205 \
 	transfer-inat18 transfer-voc07 transfer-voc0712 transfer-coco transfer reproduce compare report doctor plan bench clean-demo
 
 help: ## show this list
@@ -77,6 +77,19 @@ demo: $(READY) ## the whole pipeline on real images without data or GPU, about 1
 	@$(PY) -m results reproduce --scale demo --checkpoint $(RUNS)/demo/pretrain/resnet50.pth --root $(RUNS)/demo
 	@$(PY) -m results report --records $(RUNS)/demo/records --runs $(RUNS)/demo --output $(RUNS)/demo/report.html
 	@$(PY) -m results compare --records $(RUNS)/demo/records
+
+SEEDS ?= 0 1
+demo-ablations: $(READY) ## Table 4a and the BYOL and SimSiam rows of Table 3 on the digits, about half an hour on two cores [SEEDS="0 1"]
+	@$(PY) -m data digits --root $(RUNS)/demo-ablations/digits
+	@$(MAKE) --no-print-directory --jobs 2 $(addprefix demo-ablations-seed-,$(SEEDS))
+	@$(PY) -m results report --records $(RUNS)/demo-ablations/records --runs $(RUNS)/demo-ablations --output $(RUNS)/demo-ablations/report.html
+	@$(PY) -m results claims --records $(RUNS)/demo-ablations/records --runs $(RUNS)/demo-ablations
+
+# One core for each of two seeds is faster than two cores for one.
+demo-ablations-seed-%:
+	@OMP_NUM_THREADS=1 $(PY) -m pretrain sweep demo-ablations --sweep.data $(RUNS)/demo-ablations/digits/imagenet \
+		--sweep.root $(RUNS)/demo-ablations --sweep.seeds $* --sweep.no-keep-states --sweep.probe-args="--protocol.epochs 4 --run.workers 0" \
+		--sweep.pretrain-args="--run.workers 0 --run.threads 1 --run.log-every-steps 2 --run.checkpoint-every-epochs 4 --run.knn-every-epochs 4 --run.no-tensorboard"
 
 SMOKE_DATA = $(foreach name,imagenet places205 inat18 voc coco,$(if $($(shell echo $(name) | tr a-z A-Z)),--$(name) $($(shell echo $(name) | tr a-z A-Z))))
 smoke: $(READY) ## the demo's path with fewer epochs; with IMAGENET=, COCO=, ... on a small subset of your own data sets
@@ -156,4 +169,4 @@ bench: $(READY) ## this suite against a textbook baseline, side by side
 	@$(PY) -m benchmarks $(ARGS)
 
 clean-demo: ## remove what the demo and the smoke run wrote
-	rm -rf $(RUNS)/demo $(RUNS)/smoke
+	rm -rf $(RUNS)/demo $(RUNS)/demo-ablations $(RUNS)/smoke

@@ -151,6 +151,18 @@ def explain(cell: Annotated[str, tyro.conf.Positional], records: Path = RECORDS,
     return explain_cell(cell, records, delta)
 
 
+def claims(records: Path = RECORDS, runs: Path = Path("runs")) -> int:
+    """Print, as Markdown, which of the paper's claims about its ablations hold for the runs measured so far.
+
+    Args:
+        records: the folder of records.
+        runs: a folder below which the ablations' run folders are looked for.
+    """
+    from results.commands import print_claims
+
+    return print_claims(records, runs)
+
+
 def cells() -> int:
     """List every cell of the paper's tables with its number and tolerance."""
     from results.commands import list_cells
@@ -159,7 +171,7 @@ def cells() -> int:
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
-    command.__name__: command for command in (compare, reproduce, report, plan, explain, doctor, cells)
+    command.__name__: command for command in (compare, reproduce, report, plan, explain, doctor, claims, cells)
 }
 
 

@@ -3,11 +3,13 @@
 import sys
 from pathlib import Path
 
+from results.ablations import find_ablations
 from results.against import duels
 from results.compare import compare
 from results.explain import explain
 from results.formats import Format, render
 from results.records import Record, read_records
+from results.report.ablations import markdown
 from results.tables import TITLES, targets, tolerances
 
 
@@ -26,6 +28,12 @@ def compare_records(folder: Path, form: Format, against: str, strict: bool) -> i
 def explain_cell(cell: str, folder: Path, delta: float | None) -> int:
     """Print what is known about a cell."""
     sys.stdout.write(explain(cell, read_aloud(folder)[0], delta))
+    return 0
+
+
+def print_claims(folder: Path, runs_folder: Path) -> int:
+    """Print the paper's claims about its ablations with what was measured."""
+    sys.stdout.write(markdown(find_ablations(read_aloud(folder)[0], runs_folder)))
     return 0
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-WORDS = """help setup demo smoke test lint pretrain linear semi knn transfer-places205 transfer-inat18 transfer-voc07
-transfer-voc0712 transfer-coco transfer reproduce compare report doctor plan bench""".split()
+WORDS = [
+    "help", "setup", "demo", "demo-ablations", "smoke", "test", "lint", "pretrain", "linear", "semi", "knn",
+    "transfer-places205", "transfer-inat18", "transfer-voc07", "transfer-voc0712", "transfer-coco", "transfer",
+    "reproduce", "compare", "report", "doctor", "plan", "bench",
+]  # fmt: skip
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from results import atomic
+from results.ablations import AblationRun, find_ablations
 from results.arranged import counts, headline
 from results.compare import Comparison, compare
 from results.records import Record, read_records
+from results.report.ablations import ablations_section
 from results.report.background import discrepancies_section, provenance_section, warnings_section
 from results.report.closer import closer_section
 from results.report.comparison import digits_section, paper_section, sources_section, verdict_badge
@@ -29,6 +31,7 @@ class Findings:
     records_folder: Path
     runs: Sequence[PretrainingRun]
     comparison: Comparison
+    ablations: Sequence[AblationRun] = ()
 
 
 def write_report(records_folder: Path, runs_folder: Path, output: Path) -> Path:
@@ -40,7 +43,9 @@ def write_report(records_folder: Path, runs_folder: Path, output: Path) -> Path:
     records, warnings = read_records(records_folder)
     runs, run_warnings = find_runs(runs_folder)
     comparison = compare(records, [*warnings, *run_warnings])
-    atomic.write_text(output, page(Findings(records, records_folder, runs, comparison)))
+    atomic.write_text(
+        output, page(Findings(records, records_folder, runs, comparison, find_ablations(records, runs_folder)))
+    )
     return output
 
 
@@ -52,6 +57,7 @@ def page(findings: Findings) -> str:
     sections = [
         digits_section(findings.comparison, sources),
         pretraining_section(findings.runs),
+        ablations_section(findings.ablations),
         closer,
         pictures,
         paper_section(findings.comparison, sources),
