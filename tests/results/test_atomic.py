@@ -1,0 +1,48 @@
+"""Files appear whole or not at all."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from results.atomic import atomic_file, write_bytes, write_text
+from results.refusal import Refusal
+
+
+def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
+    write_text(tmp_path / "a" / "b.txt", "größer")
+    assert (tmp_path / "a" / "b.txt").read_bytes() == "größer".encode()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.txt"]
+
+
+def test_a_file_may_be_read_by_whoever_may_read_others(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "a", b"")
+    (tmp_path / "plain").touch()
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+
+
+def test_an_interrupted_writing_leaves_the_earlier_file_and_nothing_else(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "before")
+    with pytest.raises(KeyboardInterrupt), atomic_file(tmp_path / "a") as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert (tmp_path / "a").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_full_disk_is_a_refusal_that_names_the_file_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(Refusal, match=r"cannot write .*b\.txt: No space left on device; free space"):
+        write_text(tmp_path / "b.txt", "text")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_a_file_is_a_refusal(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Refusal, match="choose another folder"):
+        write_text(tmp_path / "file" / "b.txt", "text")
