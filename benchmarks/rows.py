@@ -27,7 +27,7 @@ class Row:
     @property
     def is_ratio(self) -> bool:
         """Whether the value compares two sides of one run, and so means the same on another machine."""
-        return self.unit != "s" and not self.unit.endswith("/s")
+        return self.unit not in ("s", "images/s", "GiB")
 
     def met(self, value: float) -> bool:
         """Whether `value` reaches the target."""
@@ -66,8 +66,19 @@ ROWS: tuple[Row, ...] = (
     Row("help", "python -m pretrain --help", "at most", 3, "s", "benchmarks.commands:pretrain_help"),
     Row("compare", "python -m results compare", "at most", 2, "s", "benchmarks.commands:results_compare"),
     Row("demo-start", "make demo until the first training step, environment present", "at most", 20, "s",
-        "benchmarks.commands:demo_start",
-        threads=2),
+        "benchmarks.commands:demo_start", threads=2),
+    Row("gpu-step", "whole training step, synthetic batches of 256", "at least", 2, FASTER, "benchmarks.gpu:synthetic",
+        gpu=True, threads=16, time_limit_seconds=600),
+    Row("gpu-step-jpeg", "whole training step from JPEG files, batches of 256", "at least", 2, FASTER,
+        "benchmarks.gpu:jpegs", gpu=True, threads=16, time_limit_seconds=600),
+    Row("gpu-images", "training from JPEG files, source images (two views each)", "at least", 2000, "images/s",
+        "benchmarks.gpu:images_per_second", gpu=True, threads=16),
+    Row("gpu-augment", "device-side augmentation", "at most", 0.05, "of the step", "benchmarks.gpu:augmentation",
+        gpu=True, threads=16),
+    Row("gpu-wait", "waiting for data, training from JPEG files with 16 cores", "at most", 0.02, "of the step",
+        "benchmarks.gpu:data_wait", gpu=True, threads=16),
+    Row("gpu-2048", "peak memory of a step at batch 2048 on one GPU", "at most", 139, "GiB",
+        "benchmarks.gpu:largest_batch", gpu=True, threads=16),
 )  # fmt: skip
 
 

@@ -1,0 +1,118 @@
+"""What the scale model claims, checked with gloo: a step lasts as long as its computation and its collectives.
+
+`python -m benchmarks.scale_check` runs a small VICReg on 1, 2 and 4 ranks of this machine. Each rank first takes whole
+steps, then the same computation without a process group while the others do too, then the step's collectives alone.
+On fewer cores than ranks the computation slows down with the crowd; it is measured in that crowd.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from statistics import median
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from benchmarks.ranks import on_ranks
+from pretrain.distributed import World, parallel
+from pretrain.lars import LARS
+from pretrain.methods import build
+from pretrain.recipes import demo
+
+RANKS = (1, 2, 4)
+GLOBAL_BATCH = 64
+SIZE = 64
+WIDTH = 1024
+CPU = torch.device("cpu")
+
+
+def main() -> int:
+    """Print one line for each number of ranks: predicted, measured, and the parts."""
+    print("| ranks | whole step ms | computation | batch norm | gather | gradients | sum of parts | sum / whole |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for ranks in RANKS:
+        parts = slowest(on_ranks(measured, ranks, 5))
+        total = sum(parts[1:])
+        cells = " | ".join(f"{1e3 * value:.0f}" for value in (*parts, total))
+        print(f"| {ranks} | {cells} | {total / parts[0]:.2f} |", flush=True)
+    return 0
+
+
+def slowest(by_rank: Sequence[tuple[float, ...]]) -> tuple[float, ...]:
+    """Each part's time on the rank where it took longest: the others wait for it."""
+    return tuple(max(part) for part in zip(*by_rank, strict=True))
+
+
+def measured(
+    rank: int, ranks: int, rounds: int, batch: int = GLOBAL_BATCH, size: int = SIZE, width: int = WIDTH
+) -> tuple[float, ...]:
+    """Seconds of the whole step, its computation, and its collectives of batch norm, embeddings and gradients."""
+    torch.manual_seed(0)
+    recipe = replace(demo(), projector_width=width, global_batch_size=batch)
+    method = build(recipe)
+    alone = Stepper(method, method, batch // ranks, size)
+    network = parallel(build(recipe), World(rank, ranks, CPU))
+    together = Stepper(network, network, batch // ranks, size)
+    whole = in_step(together, rounds)
+    if ranks == 1:
+        return (whole, in_step(alone, rounds), 0.0, 0.0, 0.0)
+    computation = in_step(without_group(alone), rounds)
+    channels = [
+        module.num_features for module in method.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    ]
+    statistics = [torch.zeros(2 * count) for count in channels]
+    embeddings = torch.zeros(batch // ranks, width)
+    gathered = [torch.zeros_like(embeddings) for _ in range(ranks)]
+    gradients = torch.zeros(sum(parameter.numel() for parameter in method.parameters()))
+    return (
+        whole, computation,
+        in_step(lambda: [dist.all_reduce(statistic) for _ in range(4) for statistic in statistics], rounds),
+        in_step(lambda: [dist.all_gather(gathered, embeddings) for _ in range(2)], rounds),
+        in_step(lambda: dist.all_reduce(gradients), rounds),
+    )  # fmt: skip
+
+
+class Stepper:
+    """Forward of two views, loss, backward and LARS on random images."""
+
+    def __init__(self, network: nn.Module, owner: nn.Module, images: int, size: int) -> None:
+        self.network = network
+        self.optimizer = LARS(owner.parameters(), lr=1e-3)
+        self.views = [torch.randn(images, 3, size, size) for _ in range(2)]
+
+    def __call__(self) -> None:
+        """Take the step."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.network(*self.views).terms["loss"].backward()
+        self.optimizer.step()
+
+
+def without_group(work: Callable[[], object]) -> Callable[[], object]:
+    """`work` as if there were one rank: the loss asks the group for its size and then talks to nobody."""
+
+    def run() -> object:
+        from pretrain import distributed
+
+        size, distributed.world_size = distributed.world_size, lambda: 1
+        try:
+            return work()
+        finally:
+            distributed.world_size = size
+
+    return run
+
+
+def in_step(work: Callable[[], object], rounds: int) -> float:
+    """Median wall seconds, all ranks starting together; one round to warm up."""
+    samples = []
+    for _ in range(rounds + 1):
+        dist.barrier()
+        start = time.perf_counter()
+        work()
+        samples.append(time.perf_counter() - start)
+    return median(samples[1:])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
