@@ -60,7 +60,7 @@ ROWS: tuple[Row, ...] = (
     Row("loss-4-ranks", "loss under 4 gloo ranks: CPU work per rank against one rank", "at most", 0.35, "of one rank",
         "benchmarks.ranks:work_per_rank"),
     Row("probe-heads", "linear probe: 8 learning rates in one pass over the frozen trunk against 1", "at most", 1.2,
-        "of one head", "benchmarks.probe:heads"),
+        "of one head", "benchmarks.probe_heads:heads"),
     Row("forward-bf16", "evaluation forward of frozen ResNet-50 at 224 px: bf16 channels-last against float32 NCHW",
         "at least", 1.5, FASTER, "benchmarks.forward:precision"),
     Row("help", "python -m pretrain --help", "at most", 3, "s", "benchmarks.commands:pretrain_help"),
