@@ -41,11 +41,7 @@ def run(task: Task) -> None:
         task.protocol.dataset, Path(task.data), limit=task.limit, seed=task.seed, work=task.file("lists")
     )
     device, processes = devices(task)
-    if task.protocol.effective_images_per_batch % (processes * task.nodes):
-        raise Refusal(
-            f"{task.protocol.effective_images_per_batch} images a batch cannot be shared among "
-            f"{processes * task.nodes} processes; set --run.gpus so that it divides"
-        )
+    check_ranks(task.protocol, device, processes * task.nodes)
     if task.node_rank == 0:
         convert_and_prove(task)
     from detectron2.engine import launch

@@ -130,6 +130,14 @@ def test_ranks_that_cannot_share_the_work_are_refused(device: str, ranks: int, m
     check_ranks(replace(VOC0712, norm="naiveSyncBN"), "cpu", 2)
 
 
+def test_ranks_are_checked_before_anything_is_converted(digits_root: Path, tmp_path: Path) -> None:
+    from transfer.engines import detectron2_process
+
+    with pytest.raises(Refusal, match="SyncBN needs GPUs"):
+        detectron2_process.run(task(tmp_path, data=str(digits_root / "VOCdevkit"), processes=2))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_crash_names_the_log_and_shows_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     crashing = tmp_path / "python"
     crashing.write_text("#!/bin/sh\necho one\necho 'CUDA out of memory' >&2\nexit 7\n")
