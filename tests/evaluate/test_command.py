@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small import measure, records_of, use_tiny_trunk
+from small_trunk import measure, records_of, use_tiny_trunk
 
 from evaluate import work
 from evaluate.job import locked

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small import tiny_trunk
+from small_trunk import tiny_trunk
 
 from evaluate import features
 from evaluate.features import SHARD_ROWS, FeatureKey, FeatureStore, cached_features

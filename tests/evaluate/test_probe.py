@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from small import measure, records_of, tiny_trunk, use_tiny_trunk
+from small_trunk import measure, records_of, tiny_trunk, use_tiny_trunk
 from torch.nn import functional as F
 
 from evaluate import probe
@@ -143,7 +143,7 @@ def start_ranks(ranks: int, arguments: dict[str, Any]) -> None:
         environment = os.environ | {name: str(value) for name, value in announced.items()}
         environment |= {"MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
         environment["PYTHONPATH"] = str(ROOT)
-        command = [sys.executable, str(Path(__file__).with_name("small.py")), json.dumps(arguments)]
+        command = [sys.executable, str(Path(__file__).with_name("small_trunk.py")), json.dumps(arguments)]
         processes.append(subprocess.Popen(command, env=environment))
     try:
         assert [process.wait(240) for process in processes] == [0] * ranks
