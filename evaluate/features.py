@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from data.progress import track
 from evaluate.architecture import FEATURE_DIMENSION
-from evaluate.images import normalised, pixel_batches
+from evaluate.images import SquashView, normalised, pixel_batches
 from evaluate.protocols import CenterView
 from evaluate.trunk import trunk_features
 from pretrain.distributed import World, gather_objects
@@ -26,7 +26,7 @@ from results.settings import settings_hash
 
 SHARD_ROWS = 2048
 FORWARD_BATCH = 256
-ROW_BYTES = FEATURE_DIMENSION * 4
+BYTES_PER_NUMBER = 4
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,13 @@ class FeatureKey:
     """What the features depend on; equal keys share one cache folder, whichever protocol asks."""
 
     checkpoint_sha256: str
-    view: CenterView
+    view: CenterView | SquashView
     precision: str
     dataset_fingerprint: str
     split: str
     subset: str = ""
+    layer: str = "avgpool"
+    dimension: int = FEATURE_DIMENSION
 
     def folder(self, root: Path) -> Path:
         """Where below `root` these features are kept."""
@@ -46,12 +48,13 @@ class FeatureKey:
 
 
 class FeatureStore:
-    """`rows` feature vectors (rows, 2048) of float32 in `folder`, one shard file with a digest file each."""
+    """`rows` feature vectors (rows, dimension) of float32 in `folder`, one shard file with a digest file each."""
 
-    def __init__(self, folder: Path, rows: int) -> None:
+    def __init__(self, folder: Path, rows: int, dimension: int = FEATURE_DIMENSION) -> None:
         self.folder = folder
         self.rows = rows
-        self.dimension = FEATURE_DIMENSION
+        self.dimension = dimension
+        self.row_bytes = dimension * BYTES_PER_NUMBER
 
     @property
     def shards(self) -> int:
@@ -74,7 +77,7 @@ class FeatureStore:
         """Whether the shard is there, whole, and as it was written."""
         try:
             recorded = json.loads(self._digest_file(shard).read_text(encoding="utf-8"))["sha256"]
-            if self._file(shard).stat().st_size != len(self.shard_range(shard)) * ROW_BYTES:
+            if self._file(shard).stat().st_size != len(self.shard_range(shard)) * self.row_bytes:
                 return False
             with self._file(shard).open("rb") as file:
                 return bool(hashlib.file_digest(file, "sha256").hexdigest() == recorded)
@@ -82,20 +85,20 @@ class FeatureStore:
             return False
 
     def read_into(self, buffer: Tensor, start: int) -> None:
-        """Fill `buffer` (n, 2048), a CPU tensor, with the rows from `start` on."""
+        """Fill `buffer` (n, dimension), a CPU tensor, with the rows from `start` on."""
         target = memoryview(buffer.numpy().reshape(-1).view(np.uint8).data)
         done, stop = 0, start + len(buffer)
         while start < stop:
             shard = start // SHARD_ROWS
             rows = min(stop, (shard + 1) * SHARD_ROWS) - start
             with self._file(shard).open("rb") as file:
-                file.seek((start - shard * SHARD_ROWS) * ROW_BYTES)
-                read = file.readinto(target[done : done + rows * ROW_BYTES])
-            assert read == rows * ROW_BYTES, (shard, read)
-            start, done = start + rows, done + rows * ROW_BYTES
+                file.seek((start - shard * SHARD_ROWS) * self.row_bytes)
+                read = file.readinto(target[done : done + rows * self.row_bytes])
+            assert read == rows * self.row_bytes, (shard, read)
+            start, done = start + rows, done + rows * self.row_bytes
 
     def all_rows(self) -> Tensor:
-        """Every feature (rows, 2048) in memory."""
+        """Every feature (rows, dimension) in memory."""
         found = torch.empty(self.rows, self.dimension)
         self.read_into(found, 0)
         return found
@@ -112,9 +115,10 @@ def cached_features(
 ) -> FeatureStore:
     """The features of `paths` (in this order) under `key`, computing only the shards that are not intact.
 
-    `trunk` is in evaluation mode on `world.device`. Every rank calls this; shard i belongs to rank i mod ranks.
+    `trunk` maps images to (n, key.dimension), in evaluation mode on `world.device`. Every rank calls this; shard i
+    belongs to rank i mod ranks.
     """
-    store = FeatureStore(key.folder(root), len(paths))
+    store = FeatureStore(key.folder(root), len(paths), key.dimension)
     own = range(world.rank, store.shards, world.size)
     broken = [shard for shard in own if not store.is_intact(shard)]
     _extract(store, broken, paths, trunk, key, world.device, workers)
@@ -143,7 +147,7 @@ def _extract(
     rows: list[NDArray[np.float32]] = []
     pixels = pixel_batches(paths, key.view, batches, workers)
     for batch in track(pixels, f"features of {key.split}", len(batches)):
-        features = trunk_features(trunk, normalised(batch, device), key.precision)  # (n, 2048)
+        features = trunk_features(trunk, normalised(batch, device), key.precision)  # (n, dimension)
         rows.append(features.cpu().numpy())
         if sum(map(len, rows)) == len(store.shard_range(waiting[0])):
             store.write(waiting.pop(0), np.concatenate(rows))

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,17 @@ from evaluate.protocols import CenterView, RandomView
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class SquashView:
+    """A test view of VISSL's: short side to `resize` pixels, then the whole image to a `side` x `side` square."""
+
+    resize: int = 256
+    side: int = 224
+
+
+View = CenterView | RandomView | SquashView
 
 Draw = tuple[int, int]
 """Which image, and the seed of its random view."""
@@ -35,8 +47,11 @@ def epoch_order(count: int, seed: int, epoch: int) -> list[int]:
     return order
 
 
-def view_transform(view: CenterView | RandomView) -> Any:
+def view_transform(view: View) -> Any:
     """The PIL transform of a view: image -> uint8 tensor (3, crop, crop). PIL's resizing antialiases."""
+    if isinstance(view, SquashView):
+        square = (view.side, view.side)
+        return transforms.Compose([transforms.Resize(view.resize), transforms.Resize(square), transforms.PILToTensor()])
     interpolation = InterpolationMode(view.interpolation)
     if isinstance(view, CenterView):
         steps = [transforms.Resize(view.resize, interpolation), transforms.CenterCrop(view.crop)]
@@ -52,7 +67,7 @@ def view_transform(view: CenterView | RandomView) -> Any:
 class ImageSet(Dataset[Tensor]):
     """Images as uint8 tensors (3, crop, crop), asked for by `Draw`."""
 
-    def __init__(self, paths: Sequence[Path], view: CenterView | RandomView) -> None:
+    def __init__(self, paths: Sequence[Path], view: View) -> None:
         self.paths = paths
         self.transform = view_transform(view)
 
@@ -66,7 +81,7 @@ class ImageSet(Dataset[Tensor]):
 
 
 def pixel_batches(
-    paths: Sequence[Path], view: CenterView | RandomView, batches: Iterable[Sequence[Draw]], workers: int
+    paths: Sequence[Path], view: View, batches: Iterable[Sequence[Draw]], workers: int
 ) -> Iterator[Tensor]:
     """One uint8 tensor (n, 3, crop, crop) for each of `batches`, decoded ahead by `workers` processes."""
     loader = DataLoader(

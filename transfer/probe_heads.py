@@ -17,7 +17,7 @@ class LinearHead(nn.Module):
 
     def __init__(self, head: Head, image_size: int, class_count: int) -> None:
         super().__init__()
-        self.pool = nn.AvgPool2d(head.kernel, head.stride, head.padding) if head.kernel else nn.Identity()
+        self.pool = pool_of(head)
         self.norm = nn.BatchNorm2d(head.channels)
         self.linear = nn.Linear(head.feature_count(image_size), class_count)
 
@@ -25,6 +25,26 @@ class LinearHead(nn.Module):
         """Scores of each class (n, classes)."""
         scores: Tensor = self.linear(self.norm(self.pool(feature_map)).flatten(1))
         return scores
+
+
+class PooledTrunk(nn.Module):
+    """A frozen ResNet-50 that gives one pooled, flattened map instead of its usual output: (n, 3, h, w) -> (n, d)."""
+
+    def __init__(self, trunk: nn.Module, head: Head) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.layer = head.layer
+        self.pool = pool_of(head)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The features of normalised images, in the order of channels, rows, columns, as VISSL flattens them."""
+        pooled: Tensor = self.pool(trunk_maps(self.trunk, images, [self.layer])[self.layer])
+        return pooled.contiguous(memory_format=torch.contiguous_format).flatten(1)
+
+
+def pool_of(head: Head) -> nn.Module:
+    """The average pool before a head, or nothing."""
+    return nn.AvgPool2d(head.kernel, head.stride, head.padding) if head.kernel else nn.Identity()
 
 
 def new_heads(heads: Sequence[Head], image_size: int, class_count: int, seed: int) -> nn.ModuleDict:

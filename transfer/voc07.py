@@ -12,13 +12,16 @@ from data import voc
 from data.progress import track
 from evaluate.checkpoint import load_backbone
 from evaluate.features import FeatureKey, cached_features
+from evaluate.images import SquashView
 from evaluate.protocols import CenterView
 from evaluate.trunk import loaded_trunk
 from pretrain.distributed import joined_world
 from results.records import Measurement
 from results.refusal import Refusal
+from results.settings import settings_hash
 from transfer.engines.child import follow
 from transfer.job import Job, Outcome
+from transfer.probe_heads import PooledTrunk
 from transfer.protocols import SvmProtocol
 from transfer.run import SvmRun
 from transfer.svm_files import ClassResult, SvmSettings, read_results, read_settings, write_input
@@ -83,14 +86,29 @@ def measurement(protocol: SvmProtocol, results: list[ClassResult], sample_count:
 
 def _rows(job: Job[SvmProtocol, SvmRun], split: str, labelled: Labelled) -> Rows:
     paths, labels = labelled
-    view = CenterView(resize=job.protocol.resize, crop=job.protocol.image_size)
-    key = FeatureKey(
-        job.checkpoint.sha256, view, "float32", job.dataset.fingerprint, f"voc07-{split}", job.dataset.subset
-    )
+    key = feature_key(job, split)
     with joined_world(job.run.device) as world:
         trunk = loaded_trunk(load_backbone(job.run.checkpoint).state_dict, world.device)
-        store = cached_features(key, paths, trunk, root=job.run.output, world=world, workers=job.run.workers)
+        reader = PooledTrunk(trunk, job.protocol.feature)
+        store = cached_features(key, paths, reader, root=job.run.output, world=world, workers=job.run.workers)
     return store.all_rows().numpy(), labels
+
+
+def feature_key(job: Job[SvmProtocol, SvmRun], split: str) -> FeatureKey:
+    """Which cached features the protocol's SVMs are trained on."""
+    protocol = job.protocol
+    cropped = CenterView(resize=protocol.resize, crop=protocol.image_size)
+    squashed = SquashView(protocol.resize, protocol.image_size)
+    return FeatureKey(
+        checkpoint_sha256=job.checkpoint.sha256,
+        view=cropped if protocol.crop == "centre" else squashed,
+        precision="float32",
+        dataset_fingerprint=job.dataset.fingerprint,
+        split=f"voc07-{split}",
+        subset=job.dataset.subset,
+        layer=settings_hash(protocol.feature),
+        dimension=protocol.feature.feature_count(protocol.image_size),
+    )
 
 
 def _settings(protocol: SvmProtocol) -> SvmSettings:
