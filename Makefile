@@ -40,7 +40,7 @@ need-%:
 	@test -n "$($*)" || { echo "error: $* is not set; run: make $(MAKECMDGOALS) $*=$(EXAMPLE_$*)" >&2; exit 2; }
 
 .PHONY: help setup engines table lock demo demo-ablations smoke test test-all lint format file-map pretrain linear semi knn transfer-places205 \
-	transfer-inat18 transfer-voc07 transfer-voc0712 transfer-coco transfer reproduce compare report doctor plan bench clean-demo
+	transfer-inat18 transfer-voc07 transfer-voc0712 transfer-coco transfer reproduce compare report doctor plan bench bench-check clean-demo
 
 help: ## show this list
 	@echo "VICReg reproduction suite. Without data or GPU: make demo. With a checkpoint: make reproduce CHECKPOINT=resnet50.pth"
@@ -167,6 +167,9 @@ plan: $(READY) ## hours, GPU-hours, disk and memory of what is not measured yet,
 
 bench: $(READY) ## this suite against a textbook baseline, side by side
 	@$(PY) -m benchmarks $(ARGS)
+
+bench-check: $(READY) ## measure again and compare the ratios, not the seconds, with the committed ones
+	@$(PY) -m benchmarks --check $(ARGS)
 
 clean-demo: ## remove what the demo and the smoke run wrote
 	rm -rf $(RUNS)/demo $(RUNS)/demo-ablations $(RUNS)/smoke
