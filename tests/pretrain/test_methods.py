@@ -1,7 +1,9 @@
 """BYOL, SimSiam, Barlow Twins and VICReg's variants against numpy and hand derivations, in float64."""
 
 import math
+import sys
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -275,6 +277,21 @@ def sizes(head: nn.Module) -> list[tuple[int, int]]:
 def test_every_method_is_where_its_name_says() -> None:
     for name in METHODS:
         assert isinstance(method(name), Method)
+
+
+class MadeUp(Method):
+    """A method that this suite does not know."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.projector = self.predictor = nn.Identity()
+
+
+def test_a_further_method_is_one_line_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "made_up", ModuleType("made_up"))
+    monkeypatch.setattr("made_up.MadeUp", MadeUp, raising=False)
+    monkeypatch.setitem(METHODS, "Made up", "made_up:MadeUp")
+    assert isinstance(build(Recipe(method="Made up")), MadeUp)
 
 
 def test_impossible_combinations_are_refused() -> None:
