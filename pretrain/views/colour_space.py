@@ -26,13 +26,17 @@ def turn_hue(x: Tensor, levels: Tensor) -> Tensor:
     red, green, blue = x.unbind(1)  # (n, h, w)
     value = torch.maximum(torch.maximum(red, green), blue)
     chroma = value - torch.minimum(torch.minimum(red, green), blue)
-    from_green_on = torch.where(green == value, blue - red + SPAN, red - green + 2 * SPAN)
+    from_green_on = torch.where(green == value, (blue - red).add_(SPAN), (red - green).add_(2 * SPAN))
     distance = torch.where(red == value, green - blue, from_green_on)
-    hue = _look_up(tables.hue, (distance + 255) * 256 + chroma)
-    saturated = value * _look_up(tables.saturation, chroma * 256 + value)
-    hue = torch.remainder(hue + levels.float(), 256)
-    channels = [(value - saturated * _look_up(weight, hue) + 0.5).floor_() for weight in tables.weights]
-    return torch.stack(channels, 1)
+    # (distance + 255) * 256 + chroma
+    hue = _look_up(tables.hue, torch.add(chroma, distance, alpha=256).add_(255 * 256).int())
+    turned = hue.add_(levels.int()).bitwise_and_(255)
+    saturated = _look_up(tables.saturation, torch.add(value, chroma, alpha=256).int()).mul_(value)
+    value.add_(0.5)  # PIL rounds half up
+    out = torch.empty_like(x)
+    for channel, weight in enumerate(tables.weights):
+        torch.addcmul(value, saturated, _look_up(weight, turned), value=-1, out=out[:, channel]).floor_()
+    return out
 
 
 SPAN = 512
@@ -40,7 +44,7 @@ SPAN = 512
 
 
 class _Tables(NamedTuple):
-    hue: Tensor  # by case, signed distance of the other two channels, and chroma: PIL's 8-bit hue
+    hue: Tensor  # int32, by case, signed distance of the other two channels, and chroma: PIL's 8-bit hue
     saturation: Tensor  # by chroma and value: PIL's 8-bit saturation, over 255
     weights: tuple[Tensor, ...]  # by hue, for each channel: how much of the saturation it loses
 
@@ -55,11 +59,11 @@ def _tables(device: torch.device) -> _Tables:
     chroma, value = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
     saturation = ((chroma / value.clamp(min=1)).double() * 255).floor().flatten() / 255
     weights = tuple(weight.float().to(device) for weight in _weights(torch.arange(256.0).double()))
-    return _Tables(hue.float().to(device), saturation.float().to(device), weights)
+    return _Tables(hue.int().to(device), saturation.float().to(device), weights)
 
 
 def _look_up(table: Tensor, index: Tensor) -> Tensor:
-    return table.index_select(0, index.flatten().int()).view(index.shape)
+    return table.index_select(0, index.flatten()).view(index.shape)
 
 
 def _hue(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
