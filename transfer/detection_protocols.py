@@ -179,16 +179,17 @@ def demo_of(protocol: DetectionProtocol) -> DetectionProtocol:
 
 
 def long_demo_of(protocol: DetectionProtocol) -> DetectionProtocol:
-    """`protocol` at the size of the digits corpus but long enough to learn it: under a quarter of an hour on two cores.
+    """`protocol` at the size of the digits corpus but long enough to learn from it, in minutes on two CPU cores.
 
-    Scenes are shown at twice their size, so that a digit covers several positions of the C4 map.
+    A C4 detector is shown scenes at twice their size, so that a digit covers several positions of its map; an FPN sees
+    them as they are, and can afford to learn from more regions, which do not pass through res5.
     """
+    longer = replace(demo_of(protocol), iterations=600, lr_drops=(450, 560), warmup_iterations=50)
+    if protocol.is_fpn:
+        return replace(longer, regions_per_image=64, proposals_train=200, proposals_test=50, precise_bn_iterations=50)
     return replace(
-        demo_of(protocol),
-        iterations=600,
+        longer,
         base_lr=0.01,
-        lr_drops=(450, 560),
-        warmup_iterations=50,
         precise_bn_iterations=50,
         train_short_sides=(192, 224, 256),
         test_short_side=224,
@@ -209,4 +210,5 @@ PROTOCOLS: dict[str, DetectionProtocol] = {
     "coco-vissl": replace(COCO, base_lr=0.1),
     "coco-moco": replace(COCO, base_lr=0.02, warmup_iterations=1000),
     "coco-demo": demo_of(COCO),
+    "coco-demo-long": long_demo_of(COCO),
 }
