@@ -25,6 +25,11 @@ TABLE3 = {
 REGULARISED = {"no_reg": (1.0, 0.0, 0.0), "var_reg": (1.0, 1.0, 0.0), "var_cov_reg": (1.0, 1.0, 0.01)}
 """Table 3's columns for BYOL and SimSiam: λ, μ, ν (B.5)."""
 
+ON_THE_SPHERE = LossRecipe(
+    1.0, 0.0, 0.0, gamma_unit="one-over-root-d", epsilon_unit="gamma-squared", variance_of="unit-projections"
+)
+"""The terms of BYOL and SimSiam: v on unit vectors with γ = 1/√d, c on the projections (see `LossRecipe.variance_of`)."""
+
 VICREG_REGULARISED = {"no_reg": (1.0, 0.0, 0.0), "var_reg": (1.0, 1.0, 0.0), "var_cov_reg": (25.0, 25.0, 1.0)}
 """Table 3's columns for VICReg. Unstated; its 57.5 and 68.6 are those of these weights in Table 4a."""
 
@@ -79,7 +84,7 @@ def byol(official: Recipe) -> Recipe:
     """
     branches = BranchRecipe(True, True, True, projector_hidden=4096, predictor_hidden=4096)
     return replace(
-        official, method="BYOL", branches=branches, projector_width=256, loss=LossRecipe(1.0, 0.0, 0.0), epochs=100,
+        official, method="BYOL", branches=branches, projector_width=256, loss=ON_THE_SPHERE, epochs=100,
         global_batch_size=4096, base_lr=0.45, final_lr=0.0, zero_init_residual=False, last_batch="drop",
     )  # fmt: skip
 
@@ -90,7 +95,7 @@ def simsiam(official: Recipe) -> Recipe:
     branches = BranchRecipe(stop_gradient=True, predictor=True, predictor_hidden=512, predictor_lr="constant")
     return replace(
         official, view_a=view, view_b=view, method="SimSiam", branches=branches, projector_width=2048,
-        loss=LossRecipe(1.0, 0.0, 0.0), epochs=100, optimizer="sgd", base_lr=0.05, final_lr=0.0, weight_decay=1e-4,
+        loss=ON_THE_SPHERE, epochs=100, optimizer="sgd", base_lr=0.05, final_lr=0.0, weight_decay=1e-4,
         last_batch="drop",
     )  # fmt: skip
 
