@@ -88,8 +88,8 @@ demo-ablations: $(READY) ## Table 4a and the BYOL and SimSiam rows of Table 3 on
 # One core for each of two seeds is faster than two cores for one.
 demo-ablations-seed-%:
 	@OMP_NUM_THREADS=1 $(PY) -m pretrain sweep demo-ablations --sweep.data $(RUNS)/demo-ablations/digits/imagenet \
-		--sweep.root $(RUNS)/demo-ablations --sweep.seeds $* --sweep.no-keep-states --sweep.probe-args="--protocol.epochs 4 --run.workers 0" \
-		--sweep.pretrain-args="--run.workers 0 --run.threads 1 --run.log-every-steps 2 --run.checkpoint-every-epochs 4 --run.knn-every-epochs 4 --run.no-tensorboard"
+		--sweep.root $(RUNS)/demo-ablations --sweep.seeds $* --sweep.no-keep-states --sweep.probe-args="--protocol.epochs 2 --run.workers 0" \
+		--sweep.pretrain-args="--run.workers 0 --run.threads 1 --run.log-every-steps 2 --run.checkpoint-every-epochs 2 --run.knn-every-epochs 2 --run.no-tensorboard"
 
 SMOKE_DATA = $(foreach name,imagenet places205 inat18 voc coco,$(if $($(shell echo $(name) | tr a-z A-Z)),--$(name) $($(shell echo $(name) | tr a-z A-Z))))
 smoke: $(READY) ## the demo's path with fewer epochs; with IMAGENET=, COCO=, ... on a small subset of your own data sets

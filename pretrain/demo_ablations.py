@@ -11,8 +11,8 @@ from dataclasses import replace
 from pretrain.ablations import Row, table3, table4a
 from pretrain.settings import Recipe
 
-EPOCHS = 4
-BATCH = 64
+EPOCHS = 2
+BATCH = 32
 PREDICTOR_WIDTH = 128
 
 
@@ -32,8 +32,8 @@ def small(recipe: Recipe, demo: Recipe) -> Recipe:
     )  # fmt: skip
     branches = shrunk.branches
     if recipe.method == "VICReg":
-        return replace(shrunk, base_lr=6.4)
+        return replace(shrunk, base_lr=12.8)
     if recipe.method == "SimSiam":
-        return replace(shrunk, base_lr=0.8, branches=replace(branches, predictor_hidden=PREDICTOR_WIDTH))
+        return replace(shrunk, base_lr=1.6, branches=replace(branches, predictor_hidden=PREDICTOR_WIDTH))
     heads = replace(branches, projector_hidden=512, predictor_hidden=512, target_momentum=0.9)
-    return replace(shrunk, base_lr=6.4, projector_width=256, branches=heads)
+    return replace(shrunk, base_lr=12.8, projector_width=256, branches=heads)
