@@ -28,7 +28,7 @@ REGULARISED = {"no_reg": (1.0, 0.0, 0.0), "var_reg": (1.0, 1.0, 0.0), "var_cov_r
 ON_THE_SPHERE = LossRecipe(
     1.0, 0.0, 0.0, gamma_unit="one-over-root-d", epsilon_unit="gamma-squared", variance_of="unit-projections"
 )
-"""The terms of BYOL and SimSiam: v on unit vectors with γ = 1/√d, c on the projections (see `LossRecipe.variance_of`)."""
+"""Terms of BYOL and SimSiam: v on unit vectors with γ = 1/√d, c on the projections (see `LossRecipe.variance_of`)."""
 
 VICREG_REGULARISED = {"no_reg": (1.0, 0.0, 0.0), "var_reg": (1.0, 1.0, 0.0), "var_cov_reg": (25.0, 25.0, 1.0)}
 """Table 3's columns for VICReg. Unstated; its 57.5 and 68.6 are those of these weights in Table 4a."""
