@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from results.ablations import AblationRun, Claim, Verdict, claims, find_ablations, judge
+from results.compare import compare
 from results.provenance import new_record
 from results.records import CheckpointIdentity, DatasetIdentity, Measurement, read_records, write_record
 from results.refusal import Refusal
@@ -121,3 +122,33 @@ def test_a_claim_of_an_unknown_quantity_is_refused(tmp_path: Path, monkeypatch: 
     with pytest.raises(Refusal, match="beauty"):
         claims()
     claims.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("cell", "label", "value"),
+    [
+        ("table3/byol_me_sg_pr_bn/no_reg", "BYOL", 69.3),
+        ("table3/simsiam_sg/var_reg", "SimSiam", 56.8),
+        ("table3/vicreg_none/var_cov_reg", "VICReg", 67.4),
+        ("table4a/inv/top1", "VICReg", 0.1),
+        ("table4b/l2_normalization/top1", "VICReg", 65.1),
+        ("table6/width_512/top1", "VICReg", 59.2),
+        ("batch_size/256/top1", "VICReg", 67.9),
+    ],
+)
+def test_compare_sets_an_ablations_record_beside_the_papers_number(
+    cell: str, label: str, value: float, tmp_path: Path
+) -> None:
+    settings = Claim("", "", "top1", None, 1.0, cell)
+    below = 0.25 if value > 1 else 0.0
+    write_record(
+        new_record(
+            Measurement(cell, value - below, 50_000), checkpoint=CheckpointIdentity("c" * 64, "test", label),
+            dataset=DatasetIdentity("imagenet", "official", "f", {"val": 50_000}), protocol_name="linear",
+            named_protocol=settings, used_protocol=settings, seed=0, wall_time_seconds=1.0,
+        ),
+        tmp_path,
+    )  # fmt: skip
+    line = next(one for one in compare(read_records(tmp_path)[0]).lines if one.target.cell == cell)
+    assert (line.verdict, line.row) == ("within", line.target.row)
+    assert line.delta == pytest.approx(-below)
