@@ -1,10 +1,12 @@
-"""One weighted binary SVM by LIBLINEAR, on rows that all problems share.
+"""Weighted binary SVMs by LIBLINEAR, on rows that all problems share.
 
 The problem is scikit-learn's LinearSVC(penalty="l2", loss="squared_hinge", intercept_scaling=1): minimise
-|w|^2 / 2 + sum_i C_i max(0, 1 - y_i (w x_i + b))^2 + b^2 / 2 with C_i = C times the weight of y_i's class. The last
-term is LIBLINEAR's bias of 1: an intercept that is regularised like a weight.
+|w|^2 / 2 + sum_i C_i max(0, 1 - y_i w x_i)^2 with C_i = C times the weight of y_i's class, where x ends in a
+constant 1, so that the intercept is penalised like a weight. VISSL solves the dual; this is the primal of the same
+problem, which LIBLINEAR can start from an earlier solution.
 """
 
+from collections.abc import Sequence
 from ctypes import POINTER, c_double, c_uint64, cast
 from typing import Any
 
@@ -14,35 +16,49 @@ from liblinear.liblinearutil import train
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-# L2-regularised L2-loss support vector classification, dual; LIBLINEAR goes over to the primal when that is slow.
-SOLVER = 1
+# L2-regularised L2-loss support vector classification, primal: the one that takes a starting point.
+SOLVER = 2
 
 
 class SharedRows:
-    """Feature rows (n, d) in LIBLINEAR's format, made once; each problem is a choice of rows and labels for them."""
+    """Rows (n, d) in LIBLINEAR's format, made once; each problem is a choice of rows and labels for them."""
 
     def __init__(self, rows: NDArray[np.float64]) -> None:
         self.count, self.dimension = rows.shape
         self._whole = problem(np.ones(self.count), csr_matrix(rows))
-        self._whole.set_bias(1)
+        # LIBLINEAR takes the highest column it meets for the dimension; the last may hold nothing but zeros.
+        self._whole.n = self.dimension
 
     def fit(
         self,
         chosen: NDArray[np.intp],
         labels: NDArray[np.float64],
         *,
-        cost: float,
+        costs: Sequence[float],
         weights: tuple[float, float],
         tolerance: float,
     ) -> NDArray[np.float64]:
-        """The SVM of the `chosen` rows with `labels` 1 and -1: (d + 1,), the last entry is the intercept.
+        """The SVMs of the `chosen` rows with `labels` 1 and -1, one for each of `costs`: (costs, d).
 
-        `weights` multiply the cost of positive and of negative rows.
+        `weights` multiply the cost of positive and of negative rows. The costs are solved in rising order, each from
+        the solution of the one before, until the gradient has fallen to `tolerance` as LIBLINEAR measures it.
         """
         positive, negative = weights
-        options = f"-s {SOLVER} -c {cost!r} -e {tolerance!r} -B 1 -w1 {positive!r} -w-1 {negative!r} -q"
-        model = train(self._problem(chosen, labels), parameter(options))
-        solution = np.ctypeslib.as_array(model.w, (self.dimension + 1,)).copy()
+        part = self._problem(chosen, labels)
+        solutions = np.zeros((len(costs), self.dimension))
+        start: NDArray[np.float64] | None = None
+        for index in np.argsort(costs, kind="stable"):
+            options = f"-s {SOLVER} -c {costs[index]!r} -e {tolerance!r} -w1 {positive!r} -w-1 {negative!r} -q"
+            start = self._train(part, options, start)
+            solutions[index] = start
+        return solutions
+
+    def _train(self, part: Any, options: str, start: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        settings = parameter(options)
+        if start is not None:
+            settings.init_sol = (c_double * self.dimension)(*start)
+        model = train(part, settings)
+        solution = np.ctypeslib.as_array(model.w, (self.dimension,)).copy()
         # LIBLINEAR's first label is the positive side.
         return solution if model.label[0] > 0 else -solution
 
@@ -53,12 +69,6 @@ class SharedRows:
         part.x = (POINTER(feature_node) * len(chosen))()
         _addresses(part.x, len(chosen))[:] = _addresses(self._whole.x, self.count)[chosen]
         return part
-
-
-def decision(solution: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far on the positive side each of `rows` (n, d) lies: (n,)."""
-    scores: NDArray[np.float64] = rows @ solution[:-1] + solution[-1]
-    return scores
 
 
 def _addresses(pointers: Any, count: int) -> NDArray[np.uint64]:

@@ -6,7 +6,7 @@ anew on all images with the best, and tested; its result is a file, so that a se
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -17,17 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from results.refusal import run_command_line
 from transfer.engines.child import die_with_parent
-from transfer.liblinear_svm import SharedRows, decision
+from transfer.liblinear_svm import SharedRows
+from transfer.rotation import rotate, with_constant
 from transfer.svm_files import ClassResult, SvmInput, SvmSettings, read_input, read_results, write_result
 from transfer.voc_ap import average_precision
 
 
 @dataclass(frozen=True)
 class Work:
-    """What every worker process shares: normalised features (n, d), labels (n, classes), LIBLINEAR's training rows."""
+    """What every worker process shares: features and labels of both splits, and LIBLINEAR's form of the training rows.
+
+    Features are normalised, end in a constant and are rotated (see `transfer.rotation`): (n, p); labels (n, classes).
+    """
 
     settings: SvmSettings
     train: NDArray[np.float64]
@@ -38,6 +43,7 @@ class Work:
 
 
 FINAL = -1
+FINAL_TOLERANCE = 0.01
 _work: Work | None = None  # set before the workers are forked, so that they share its memory
 
 
@@ -59,12 +65,9 @@ def fold_scores(work: Work, class_index: int, fold: int) -> list[float]:
     labels = training_labels(work.train_labels[:, class_index])
     folds = list(StratifiedKFold(settings.folds).split(np.zeros(len(labels)), labels))
     chosen, held_out = folds[fold]
-    scores = []
-    for cost in settings.costs:
-        solution = _fit(work, chosen, labels, cost)
-        ranking = decision(solution, work.train[held_out])
-        scores.append(float(average_precision_score(labels[held_out] > 0, ranking)))
-    return scores
+    solutions = _fit(work, chosen, labels, settings.costs, settings.tolerance)
+    rankings = solutions @ work.train[held_out].T  # (costs, held out)
+    return [float(average_precision_score(labels[held_out] > 0, ranking)) for ranking in rankings]
 
 
 def class_result(work: Work, class_index: int, fold_tables: list[list[float]]) -> ClassResult:
@@ -73,9 +76,11 @@ def class_result(work: Work, class_index: int, fold_tables: list[list[float]]) -
     mean_scores = np.mean(fold_tables, axis=0)
     cost = settings.costs[int(np.argmax(mean_scores))]
     labels = training_labels(work.train_labels[:, class_index])
-    solution = _fit(work, np.arange(len(labels)), labels, cost)
+    # Twenty of these against hundreds in cross-validation: the models that are tested are solved further.
+    path = [other for other in settings.costs if other <= cost]
+    solutions = _fit(work, np.arange(len(labels)), labels, path, settings.tolerance * FINAL_TOLERANCE)
     counted = work.test_labels[:, class_index] != -1  # only difficult instances: neither right nor wrong
-    scores = decision(solution, work.test)
+    scores = work.test @ solutions[path.index(cost)]
     precision = average_precision(work.test_labels[counted, class_index] == 1, scores[counted])
     return ClassResult(settings.classes[class_index], precision, cost, [float(s) for s in mean_scores])
 
@@ -90,19 +95,19 @@ def solve(folder: Path, jobs: int) -> Iterator[ClassResult]:
     if not waiting:
         return
     _work = prepare(given)
-    with ProcessPoolExecutor(jobs, get_context("fork"), die_with_parent, (os.getpid(),)) as pool:
+    with ProcessPoolExecutor(jobs, get_context("fork"), _start_worker, (os.getpid(),)) as pool:
         for result in _schedule(pool, waiting, given.settings.folds):
             write_result(folder, given.settings, result)
             yield result
 
 
 def prepare(given: SvmInput) -> Work:
-    """Normalise both splits' features and put the training rows into LIBLINEAR's form, once for all problems."""
+    """Normalise and rotate both splits and put the training rows into LIBLINEAR's form, once for all problems."""
     epsilon = given.settings.norm_epsilon
-    train = normalised(given.train, epsilon)
-    return Work(
-        given.settings, train, given.train_labels, normalised(given.test, epsilon), given.test_labels, SharedRows(train)
-    )
+    rotated = rotate(with_constant(normalised(given.train, epsilon)))
+    test = with_constant(normalised(given.test, epsilon)) @ rotated.basis
+    rows = SharedRows(rotated.coordinates)
+    return Work(given.settings, rotated.coordinates, given.train_labels, test, given.test_labels, rows)
 
 
 def _schedule(pool: ProcessPoolExecutor, waiting: list[int], folds: int) -> Iterator[ClassResult]:
@@ -133,10 +138,16 @@ def _class_task(class_index: int, fold_tables: list[list[float]]) -> ClassResult
     return class_result(_work, class_index, fold_tables)
 
 
-def _fit(work: Work, chosen: NDArray[np.intp], labels: NDArray[np.float64], cost: float) -> NDArray[np.float64]:
-    settings = work.settings
-    weights = (settings.positive_weight, settings.negative_weight)
-    return work.rows.fit(chosen, labels[chosen], cost=cost, weights=weights, tolerance=settings.tolerance)
+def _fit(
+    work: Work, chosen: NDArray[np.intp], labels: NDArray[np.float64], costs: Sequence[float], tolerance: float
+) -> NDArray[np.float64]:
+    weights = (work.settings.positive_weight, work.settings.negative_weight)
+    return work.rows.fit(chosen, labels[chosen], costs=costs, weights=weights, tolerance=tolerance)
+
+
+def _start_worker(parent: int) -> None:
+    die_with_parent(parent)
+    threadpool_limits(1)  # one problem for each process: threads inside would only compete
 
 
 def main() -> int:

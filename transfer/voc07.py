@@ -127,10 +127,8 @@ def _settings(protocol: SvmProtocol) -> SvmSettings:
 def _train(job: Job[SvmProtocol, SvmRun]) -> list[ClassResult]:
     """Run the trainer in a process of its own; each line it prints is a finished class."""
     jobs = len(os.sched_getaffinity(0))
-    # Each process solves its own problem: threads inside would only compete.
-    environment = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     arguments = [str(job.folder), str(jobs)]
-    lines = follow("the SVM trainer", WORKERS[job.run.engine], arguments, job.folder / "svm.log", environment)
+    lines = follow("the SVM trainer", WORKERS[job.run.engine], arguments, job.folder / "svm.log", {})
     finished = (line for line in lines if ": AP " in line)
     first = next(finished, None)  # before the clock of the progress bar starts: the trainer loads its input
     for _ in track(itertools.chain([first], finished), f"SVM {job.protocol_name}", len(voc.CLASSES)):

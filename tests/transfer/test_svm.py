@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.svm import LinearSVC
 
 from results.refusal import Refusal
 from transfer import svm
-from transfer.liblinear_svm import SharedRows, decision
+from transfer.liblinear_svm import SharedRows
+from transfer.rotation import rotate, with_constant
 from transfer.svm_files import SvmSettings, read_input, read_results, read_settings, write_input
 from transfer.voc_ap import average_precision
 
@@ -61,44 +61,67 @@ def test_a_fit_is_scikit_learns_linear_svc(cost: float) -> None:
     rows = svm.normalised(features, 1e-5)
     signs = svm.training_labels(labels[:, 0])
     chosen = np.arange(0, 200, 2)
-    found = SharedRows(rows).fit(chosen, signs[chosen], cost=cost, weights=(2.0, 1.0), tolerance=1e-6)
-    expected = sklearn_svm(cost).set_params(tol=1e-6).fit(rows[chosen], signs[chosen])
+    shared = SharedRows(with_constant(rows))
+    (found,) = shared.fit(chosen, signs[chosen], costs=[cost], weights=(2.0, 1.0), tolerance=1e-7)
+    expected = sklearn_svm(cost).set_params(tol=1e-7).fit(rows[chosen], signs[chosen])
     np.testing.assert_allclose(found[:-1], expected.coef_[0], atol=1e-4)
-    np.testing.assert_allclose(decision(found, rows), expected.decision_function(rows), atol=1e-4)
+    np.testing.assert_allclose(with_constant(rows) @ found, expected.decision_function(rows), atol=1e-4)
+
+
+def test_costs_in_any_order_give_the_solutions_they_have_alone() -> None:
+    features, labels = sample(120, 4)
+    rows = SharedRows(with_constant(svm.normalised(features, 1e-5)))
+    signs, every = svm.training_labels(labels[:, 1]), np.arange(120)
+    costs = [10.0, 0.1, 100.0]
+    together = rows.fit(every, signs, costs=costs, weights=(2.0, 1.0), tolerance=1e-8)
+    for cost, solution in zip(costs, together, strict=True):
+        (alone,) = rows.fit(every, signs, costs=[cost], weights=(2.0, 1.0), tolerance=1e-8)
+        np.testing.assert_allclose(solution, alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(60, 12), (12, 60), (30, 30)])
+def test_a_rotation_keeps_every_product_and_is_orthogonal(shape: tuple[int, int]) -> None:
+    rows = np.random.default_rng(0).standard_normal(shape)
+    rows[:, -1] = rows[:, 0]  # a direction that the rows do not span
+    rotated = rotate(rows)
+    np.testing.assert_allclose(rotated.coordinates @ rotated.coordinates.T, rows @ rows.T, atol=1e-9)
+    np.testing.assert_allclose(rotated.basis.T @ rotated.basis, np.eye(rotated.basis.shape[1]), atol=1e-9)
+    gram = rotated.coordinates.T @ rotated.coordinates
+    np.testing.assert_allclose(gram, np.diag(np.diag(gram)), atol=1e-9)
+    np.testing.assert_allclose(rows @ rotated.basis, rotated.coordinates, atol=1e-9)
+    assert rotated.coordinates.shape[1] == min(shape[0], shape[1] - 1)
 
 
 def test_a_class_whose_first_row_is_negative_is_not_turned_around() -> None:
     rows = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1], [0.1, 1.0]])
     for labels in (np.array([-1.0, 1.0, -1.0, 1.0]), np.array([1.0, -1.0, 1.0, -1.0])):
-        solution = SharedRows(rows).fit(np.arange(4), labels, cost=10.0, weights=(2.0, 1.0), tolerance=1e-4)
-        assert (np.sign(decision(solution, rows)) == labels).all()
+        (solution,) = SharedRows(rows).fit(np.arange(4), labels, costs=[10.0], weights=(2.0, 1.0), tolerance=1e-4)
+        assert (np.sign(rows @ solution) == labels).all()
 
 
 def test_cross_validation_is_scikit_learns(folder: Path) -> None:
-    work = svm.prepare(read_input(folder))
-    signs = svm.training_labels(work.train_labels[:, 1])
+    given = read_input(folder)
+    work = svm.prepare(given)
+    rows = svm.normalised(given.train, SETTINGS.norm_epsilon)
+    signs = svm.training_labels(given.train_labels[:, 1])
     found = np.array([svm.fold_scores(work, 1, fold) for fold in range(3)])  # (folds, costs)
     for column, cost in enumerate(SETTINGS.costs):
-        expected = cross_val_score(
-            sklearn_svm(cost), work.train, signs, cv=StratifiedKFold(3), scoring="average_precision"
-        )
+        folds = StratifiedKFold(3)
+        expected = cross_val_score(sklearn_svm(cost), rows, signs, cv=folds, scoring="average_precision")
         np.testing.assert_allclose(found[:, column], expected, atol=2e-3)
 
 
 def test_the_chosen_model_is_trained_on_all_images_and_difficult_ones_are_left_out_of_the_test(folder: Path) -> None:
-    work = svm.prepare(read_input(folder))
-    result = svm.class_result(work, 2, [[0.1, 0.9, 0.9]] * 3)
+    given = read_input(folder)
+    result = svm.class_result(svm.prepare(given), 2, [[0.1, 0.9, 0.9]] * 3)
     assert result.cost == 1.0  # the first of equal scores
-    signs = np.where(work.train_labels[:, 2] == 1, 1, -1)  # difficult ones are negatives here
-    model = sklearn_svm(1.0).fit(work.train, signs)
-    kept = work.test_labels[:, 2] != -1
-    assert (~kept).sum() > 0
-    scores = model.decision_function(work.test[kept])
-    assert result.average_precision == pytest.approx(
-        average_precision(work.test_labels[kept, 2] == 1, scores), abs=2e-3
-    )
-    everything = average_precision_score(work.test_labels[:, 2] == 1, model.decision_function(work.test))
-    assert abs(result.average_precision - everything) > 1e-4
+    train, test = (svm.normalised(rows, SETTINGS.norm_epsilon) for rows in (given.train, given.test))
+    signs = np.where(given.train_labels[:, 2] == 1, 1, -1)  # difficult ones are negatives here
+    scores = sklearn_svm(1.0).fit(train, signs).decision_function(test)
+    positive, kept = given.test_labels[:, 2] == 1, given.test_labels[:, 2] != -1
+    assert not kept.all()
+    assert result.average_precision == pytest.approx(average_precision(positive[kept], scores[kept]), abs=1e-3)
+    assert abs(result.average_precision - average_precision(positive, scores)) > 2e-3
 
 
 def test_features_are_divided_by_their_norm_plus_epsilon() -> None:
