@@ -85,6 +85,17 @@ def test_a_row_of_vicreg_differs_from_the_default_in_nothing_but_what_it_is_abou
     assert default == RECIPES["table4a-inv-var-cov"] == RECIPES["table4b-default"] == RECIPES["width-8192"]
 
 
+def test_the_plan_counts_each_pretraining_once_under_the_name_that_runs_it() -> None:
+    with (PAPER.parent.parent / "ablation_runs.csv").open(encoding="utf-8", newline="") as file:
+        planned = {line["cell"]: line["run"] for line in csv.DictReader(file)}
+    assert set(planned) == set(printed())
+    for row in FULL_SIZE:
+        if row.cell:
+            assert RECIPES[planned[row.cell]] == row.recipe
+    # 47 cells; the default fills five, and three more runs fill two each.
+    assert len(set(planned.values())) == 47 - 4 - 3
+
+
 def test_figure_2_has_four_curves() -> None:
     names = [row.name for row in ROWS if row.table == "figure2"]
     curves = {name.removeprefix("figure2-").rpartition("-")[0] for name in names}
