@@ -171,5 +171,13 @@ bench: $(READY) ## this suite against a textbook baseline, side by side
 bench-check: $(READY) ## measure again and compare the ratios, not the seconds, with the committed ones
 	@$(PY) -m benchmarks --check $(ARGS)
 
+demo-detection: $(READY) ## the demo's detectors trained for longer, pretrained against random init (after `make demo`; hours on two cores)
+	@for checkpoint in $(RUNS)/demo/pretrain/resnet50.pth random-init; do \
+		$(PY) -m transfer coco-demo-long --run.checkpoint $$checkpoint --run.data $(RUNS)/demo/digits/coco \
+			--run.output $(RUNS)/demo/transfer --run.records $(RUNS)/demo/records $(ARGS); \
+		$(PY) -m transfer voc0712-demo-long --run.checkpoint $$checkpoint --run.data $(RUNS)/demo/digits/VOCdevkit \
+			--run.output $(RUNS)/demo/transfer --run.records $(RUNS)/demo/records $(ARGS); \
+	done
+
 clean-demo: ## remove what the demo and the smoke run wrote
 	rm -rf $(RUNS)/demo $(RUNS)/demo-ablations $(RUNS)/smoke
