@@ -16,6 +16,9 @@ TOLERANCE = 0.35
 """How much worse than the kept one a ratio may be before `--check` calls it a regression. On two cores shared with
 other work the ratios of repeated runs stayed within a quarter of each other; a lost optimisation costs half or more."""
 
+DATED = "[0-9]*.json"
+"""The results of the table; other benchmarks keep theirs in the same folder, named after themselves."""
+
 Results = dict[str, Any]
 
 
@@ -50,7 +53,7 @@ def read(path: Path) -> Results:
 
 def newest(folder: Path, hardware: str) -> Path | None:
     """The latest results of this hardware, else the latest of any (ratios travel, seconds do not), else None."""
-    files = sorted(folder.glob("*.json"))
+    files = sorted(folder.glob(DATED))
     same = [file for file in files if read(file).get("hardware") == hardware]
     found = same or files
     return found[-1] if found else None

@@ -79,5 +79,5 @@ def test_a_rows_process_gets_its_number_of_threads() -> None:
 
 
 def test_the_committed_results_are_of_this_suite() -> None:
-    for path in kept.FOLDER.glob("*.json"):
+    for path in kept.FOLDER.glob(kept.DATED):
         assert kept.read(path)["hardware"]

@@ -87,6 +87,6 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, content: str) -> None
 
 def test_every_committed_file_has_its_markdown_and_only_rows_of_the_table() -> None:
     names = {row.name for row in ROWS}
-    for path in kept.FOLDER.glob("*.json"):
+    for path in kept.FOLDER.glob(kept.DATED):
         assert path.with_suffix(".md").exists()
         assert {one["name"] for one in kept.read(path)["rows"]} <= names

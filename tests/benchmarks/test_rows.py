@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import forward, gpu, lars, loader, loss, memory, probe_heads, ranks, scale_check, views
+from benchmarks import evaluators, forward, gpu, lars, loader, loss, memory, probe_heads, ranks, scale_check, views
 from benchmarks.harness import Outcome
 
 TOY = gpu.Setting(batch=4, size=32, width=16, device="cpu", workers=0, files=8, rounds=2, steps=1)
@@ -68,6 +68,11 @@ def test_views_of_two_photographs(ours: object) -> None:
 @pytest.mark.slow
 def test_both_loaders_end_to_end() -> None:
     sane(loader.measure(our_batches=3, baseline_batches=2, rounds=1, batch_size=4))
+
+
+@pytest.mark.slow
+def test_the_streamed_search_against_the_product() -> None:
+    sane(evaluators.knn(400, 100, rounds=1, k=5))
 
 
 @pytest.mark.slow
