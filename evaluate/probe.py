@@ -109,15 +109,13 @@ class ProbeTraining:
     def _sum_gradients(self) -> None:
         if self.world.size == 1:
             return
-        gradients = [
-            parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
-            for group in self.optimizer.param_groups
-            for parameter in group["params"]
-        ]
-        flat = sum_over_ranks(torch.cat([gradient.reshape(-1) for gradient in gradients]))
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        for parameter, own in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
-            parameter.grad = own.view_as(parameter)
+        for parameter in parameters:
+            if parameter.grad is None:  # this rank had no chunk in the first step
+                parameter.grad = torch.zeros_like(parameter)
+        flat = sum_over_ranks(torch.cat([parameter.grad.reshape(-1) for parameter in parameters]))
+        for parameter, total in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
+            parameter.grad.copy_(total.view_as(parameter))
 
     def _finish_epoch(self, epoch: int) -> None:
         """Validate, note the numbers, keep predictions and state."""
