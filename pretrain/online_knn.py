@@ -59,13 +59,15 @@ def measure(backbone: nn.Module, root: Path, *, size: int, device: torch.device,
 
 def classify(bank: Tensor, labels: Tensor, queries: Tensor, classes: int) -> Tensor:
     """The class of each query (q,), voted by its nearest rows of `bank` (n, d) under cosine similarity."""
-    bank = F.normalize(bank, dim=1)
-    found = []
-    for part in F.normalize(queries, dim=1).split(1024):  # type: ignore[no-untyped-call]
-        similarity, nearest = (part @ bank.T).topk(min(NEIGHBOURS, len(bank)), dim=1)  # (q, k)
-        votes = torch.zeros(len(part), classes, device=bank.device)
-        votes.scatter_add_(1, labels[nearest], (similarity / TEMPERATURE).exp())
-        found.append(votes.argmax(1))
+    # Called inside the network's autocast, which would round the similarities.
+    with torch.autocast(bank.device.type, enabled=False):
+        bank = F.normalize(bank, dim=1)
+        found = []
+        for part in F.normalize(queries, dim=1).split(1024):  # type: ignore[no-untyped-call]
+            similarity, nearest = (part @ bank.T).topk(min(NEIGHBOURS, len(bank)), dim=1)  # (q, k)
+            votes = torch.zeros(len(part), classes, device=bank.device)
+            votes.scatter_add_(1, labels[nearest], (similarity / TEMPERATURE).exp())
+            found.append(votes.argmax(1))
     return torch.cat(found)
 
 

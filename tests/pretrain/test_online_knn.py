@@ -33,3 +33,11 @@ def test_measuring_moves_neither_statistics_nor_mode_nor_random_state(images: Pa
     assert 0 <= accuracy <= 100
     assert backbone.training and torch.equal(random_state, torch.get_rng_state())
     assert all(torch.equal(before[name], tensor) for name, tensor in backbone.state_dict().items())
+
+
+def test_the_vote_is_in_full_precision_inside_an_autocast() -> None:
+    bank, queries = torch.randn(2, 40, 8, generator=torch.Generator().manual_seed(0)).unbind()
+    labels = torch.arange(40) % 4
+    expected = online_knn.classify(bank, labels, queries, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(online_knn.classify(bank, labels, queries, 4), expected)
