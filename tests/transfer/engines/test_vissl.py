@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from data.listing import list_images
-from evaluate.images import draw, epoch_order, normalised, pixel_batches
-from evaluate.protocols import RandomView
+from evaluate.images import epoch_order, normalised, pixel_batches
+from evaluate.protocols import CenterView
 from pretrain.resnet import resnet50
 from results.records import CheckpointIdentity, DatasetIdentity, read_records
 from results.refusal import Refusal
@@ -45,22 +45,20 @@ def job(data: Path, folder: Path, protocol: LinearProtocol = TINY, **changes: An
 
 @pytest.fixture(scope="module")
 def trained(digits_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ResNet-50 taught the ten digits with their labels for a few passes: features worth probing."""
+    """A ResNet-50 taught the ten digits with their labels for five passes: features worth probing."""
     torch.manual_seed(0)
     images = list_images(digits_root / "imagenet", "imagenet", "train")
     labels = torch.tensor(images.labels)
-    trunk, head = resnet50(zero_init_residual=False), nn.Linear(2048, 10)
-    optimizer = torch.optim.SGD([*trunk.parameters(), *head.parameters()], 0.02, momentum=0.9)
-    trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    for epoch in range(8):
+    every = [[(index, 0) for index in range(len(labels))]]
+    (pixels,) = pixel_batches(images.paths, CenterView(32, 32), every, 0)
+    trunk, head = resnet50(), nn.Linear(2048, 10)
+    optimizer = torch.optim.AdamW([*trunk.parameters(), *head.parameters()], 1e-3)
+    for epoch in range(5):
         order = epoch_order(len(labels), 0, epoch)
-        batches = [order[start : start + 64] for start in range(0, 1408, 64)]
-        draws = [[draw(index, 0, epoch) for index in batch] for batch in batches]
-        for batch, pixels in zip(
-            batches, pixel_batches(images.paths, RandomView(32, 0.6, 1.0, 0.0), draws, 0), strict=True
-        ):
+        for start in range(0, 1408, 64):
+            batch = order[start : start + 64]
             with torch.autocast("cpu", torch.bfloat16):
-                scores = head(trunk(normalised(pixels, torch.device("cpu"))))
+                scores = head(trunk(normalised(pixels[batch], torch.device("cpu"))))
             optimizer.zero_grad()
             nn.functional.cross_entropy(scores.float(), labels[batch]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
