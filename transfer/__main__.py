@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from results.refusal import run_command_line
 from transfer import detection_protocols
@@ -13,9 +14,10 @@ from transfer.command import execute
 from transfer.detection_protocols import DetectionProtocol
 from transfer.detection_run import DetectionRun
 from transfer.job import Job, Outcome
-from transfer.protocols import PROTOCOLS, LinearProtocol, SvmProtocol
+from transfer.protocols import PROTOCOLS, Head, LinearProtocol, SvmProtocol, parse_head, spell_head
 from transfer.run import LinearRun, Run, SvmRun
 
+HEADS = ConstructorRegistry()
 Command = Callable[..., int]
 Measure = Callable[[Job[Any, Any]], Outcome]
 
@@ -96,9 +98,26 @@ def _command(name: str, named: Any, run_type: type[Run], measure: Measure) -> Co
     return command
 
 
+@HEADS.primitive_rule
+def head_rule(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Head] | None:
+    """Heads are spelled in one word each, so that their number can be chosen too: --protocol.heads res5 res5avg."""
+    if type_info.type is not Head:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="LAYER[:KERNEL[:STRIDE[:PADDING]]]",
+        instance_from_str=lambda words: parse_head(words[0]),
+        is_instance=lambda value: isinstance(value, Head),
+        str_from_instance=lambda head: [spell_head(head)],
+    )
+
+
 def main() -> int:
     """Read the command line and run the chosen subcommand."""
-    return tyro.extras.subcommand_cli_from_dict(commands(), prog="python -m transfer", description=__doc__)
+    found: int = tyro.extras.subcommand_cli_from_dict(
+        commands(), prog="python -m transfer", description=__doc__, registry=HEADS
+    )
+    return found
 
 
 if __name__ == "__main__":

@@ -67,6 +67,24 @@ VISSL_HEADS = (
 )
 
 
+def parse_head(text: str) -> Head:
+    """A head as the command line spells it: "res5" for VISSL's own at 224 pixels, or "LAYER:KERNEL[:STRIDE[:PADDING]]".
+
+    Raises:
+        Refusal: no such layer, or a part that is not a number.
+    """
+    layer, *numbers = text.split(":")
+    named = {head.layer: head for head in VISSL_HEADS}
+    if layer not in named or len(numbers) > 3 or not all(number.isdigit() for number in numbers):
+        raise Refusal(f"{text!r} is not a head; write one of {', '.join(named)}, or LAYER:KERNEL[:STRIDE[:PADDING]]")
+    return Head(named[layer].layer, *map(int, numbers)) if numbers else named[layer]
+
+
+def spell_head(head: Head) -> str:
+    """The text from which `parse_head` makes this head."""
+    return head.layer if head in VISSL_HEADS else f"{head.layer}:{head.kernel}:{head.stride}:{head.padding}"
+
+
 @dataclass(frozen=True)
 class LinearProtocol:
     """Linear classifiers on frozen features, one for each head, trained side by side by SGD; heads share nothing."""

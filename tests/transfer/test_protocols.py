@@ -9,7 +9,7 @@ import pytest
 from results.refusal import Refusal
 from results.settings import deviations
 from transfer.cards import CARD_FOLDER, card, card_json, full_size_names
-from transfer.protocols import PROTOCOLS, Head, LinearProtocol, SvmProtocol
+from transfer.protocols import PROTOCOLS, Head, LinearProtocol, SvmProtocol, parse_head, spell_head
 
 # Appendix B.4: dataset, lr, weight decay, momentum, batch, epochs, drops.
 PAPER = [
@@ -100,3 +100,23 @@ def test_the_committed_cards_are_current(name: str) -> None:
     text = (CARD_FOLDER / f"{name}.json").read_text(encoding="utf-8")
     assert text == card_json(name), "run `python -m transfer cards`"
     assert json.loads(text)["open_questions"]
+
+
+@pytest.mark.parametrize(
+    ("text", "head"),
+    [
+        ("res5", Head("res5", kernel=6)),
+        ("conv1", Head("conv1", kernel=10, stride=10, padding=4)),
+        ("res4:2", Head("res4", kernel=2)),
+        ("res3:3:2:1", Head("res3", kernel=3, stride=2, padding=1)),
+    ],
+)
+def test_a_head_is_spelled_in_one_word(text: str, head: Head) -> None:
+    assert parse_head(text) == head
+    assert parse_head(spell_head(head)) == head
+
+
+@pytest.mark.parametrize("text", ["res6", "res5:a", "res5:1:2:3:4", ""])
+def test_a_word_that_is_no_head_is_refused(text: str) -> None:
+    with pytest.raises(Refusal, match="is not a head"):
+        parse_head(text)
