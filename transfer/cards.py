@@ -49,8 +49,9 @@ def _linear_sources(protocol: LinearProtocol) -> dict[str, Source]:
         "heads": (
             f"{file}; res5avg for Places205 as in the file for iNat18",
             "each head is an average pool, a trainable batch norm and a linear layer. Without the norm a user got "
-            "41 % instead of 54.3 on Places205 and 10 % instead of 47 on iNat18 (vicreg issue 17). Heads share nothing; "
-            "for iNat18 all six hold 0.4 billion numbers, and --protocol.heads res5 res5avg gives those two unchanged",
+            "41 % instead of 54.3 on Places205 and 10 % instead of 47 on iNat18 (vicreg issue 17). Heads share "
+            "nothing: for iNat18 all six hold 0.4 billion numbers, and --protocol.heads res5 res5avg gives those two "
+            "unchanged",
         ),
     }
 
