@@ -84,7 +84,8 @@ class VICRegLoss(nn.Module):
     def _regularised(self, z_a: Tensor, z_b: Tensor, counts: list[int]) -> tuple[list["_Centred"], list["_Centred"]]:
         """Both views as the variance term sees them, and as the covariance term does."""
         seen = {}
-        for kind in {self.settings.variance_of, self.settings.covariance_of}:
+        # In a fixed order: each view costs a sum over ranks, and all ranks must take theirs in the same one.
+        for kind in dict.fromkeys((self.settings.variance_of, self.settings.covariance_of)):
             views = (z_a, z_b) if kind == "projections" else (unit(z_a), unit(z_b))
             seen[kind] = [_centred(z, counts) for z in views]
         return seen[self.settings.variance_of], seen[self.settings.covariance_of]
