@@ -51,7 +51,8 @@ class Job:
         """Train on this rank of the job; returns the exit status."""
         from pretrain.launch import train_here
 
-        submitit.helpers.TorchDistributedEnvironment().export(overwrite=True)
+        # Every rank keeps seeing all GPUs of its node and takes the one of its local rank.
+        submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
         return train_here(self.name, self.recipe, self.run)
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:

@@ -21,7 +21,8 @@ class SweepJob:
 
     def __call__(self) -> int:
         """Run the commands until one fails; returns its status, or 0."""
-        submitit.helpers.TorchDistributedEnvironment().export(overwrite=True)
+        # Every rank keeps seeing all GPUs of its node and takes the one of its local rank.
+        submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
         port = int(os.environ["MASTER_PORT"])
         for position, command in enumerate(self.commands):
             # A port of its own for each command: the one before may not be free again yet.

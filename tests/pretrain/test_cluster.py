@@ -1,17 +1,19 @@
 """The job that goes to a cluster, run through submitit's local executor: preempted, requeued, finished."""
 
 import json
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ranks
 import small
 import submitit
 
-from pretrain import cluster
+from pretrain import cluster, launch, sweep_job
 from pretrain.run import Run, Slurm
 from results.refusal import Refusal
 
@@ -72,6 +74,21 @@ def test_the_command_line_runs_the_same_job_locally(images: Path, tmp_path: Path
 def test_a_requeued_job_is_the_same_job(images: Path, tmp_path: Path) -> None:
     task = job(images, tmp_path)
     assert task.checkpoint().function == task
+
+
+@pytest.mark.parametrize("swept", [False, True], ids=["a pretraining", "a sweep's row"])
+def test_a_rank_keeps_seeing_every_gpu_of_its_node(
+    swept: bool, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = SimpleNamespace(hostnames=["a"], job_id="1", global_rank=3, num_tasks=4, local_rank=3, num_nodes=1)
+    monkeypatch.setattr(submitit.helpers, "JobEnvironment", lambda: place)
+    # A copy, because the job writes into it.
+    monkeypatch.setattr(os, "environ", {"CUDA_VISIBLE_DEVICES": "0,1,2,3"})
+    monkeypatch.setattr(launch, "train_here", lambda *_: 0)
+    monkeypatch.setattr(sweep_job, "call", lambda *_: 0)
+    task = sweep_job.SweepJob("demo", tmp_path, (["true"],)) if swept else job(images, tmp_path)
+    assert task() == 0
+    assert (os.environ["LOCAL_RANK"], os.environ["CUDA_VISIBLE_DEVICES"]) == ("3", "0,1,2,3")
 
 
 def test_parameters_reach_slurm_in_its_own_words() -> None:
