@@ -46,7 +46,7 @@ class Hardware:
     """Seconds that each doubling of the number of nodes adds."""
     cores_per_gpu: int
     images_per_second_per_core: float
-    """Source images, two views each, from JPEG to uint8 crops: measured by the row `views-host`."""
+    """Source images, two views each, from JPEG to uint8 crops: what `views-host` measures; 800 to 940 were seen."""
     euros_per_gpu_hour: float
     source: str
 
