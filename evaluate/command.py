@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 from data.corpus import identify
 from data.layouts import layout_of
 from evaluate.job import Job, Outcome, locked, read_outcome, write_outcome
+from evaluate.pretraining import pretraining_deviations
 from evaluate.protocols import Probe, Protocol
 from evaluate.run import Run
-from evaluate.weights import resolve
+from evaluate.weights import resolve, say_if_assumed
 from results import atomic
 from results.provenance import new_record
 from results.records import Record, RecordKey, find, key_of, read_records, write_record
@@ -32,13 +34,18 @@ def execute(name: str, named: Protocol, protocol: Protocol, run: Run) -> int:
         print(resolved_settings(name, named, protocol, run))
         return 0
     weights = resolve(run.checkpoint)
+    say_if_assumed(weights, run.label)
     subset = f"{run.limit} of each split, stratified, seed {run.seed}" if run.limit else ""
     dataset = identify(run.data, protocol.dataset, subset=subset)
     keys = [
         RecordKey(cell, weights.sha256, settings_hash(protocol), dataset.fingerprint, subset, run.seed)
         for cell in _filled_cells(protocol, run).values()
     ]
-    records = [one for one in read_records(run.records)[0] if _machine_deviations(one) == run.deviations]
+    found, warnings = read_records(run.records)
+    if _rank() == 0:
+        for warning in warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+    records = [one for one in found if _machine_deviations(one) == run.deviations]
     missing = [key.cell for key in keys if run.again or not _done(find(records, key), run)]
     if not missing:
         return 0
@@ -77,9 +84,11 @@ def _record(job: Job, outcome: Outcome, missing: Sequence[str]) -> None:
         measurement = replace(measured, cell=filled.get(measured.cell, ""))
         if measurement.cell not in missing:
             continue
+        checkpoint = job.weights.identity(job.run.label, measurement.cell)
+        pretraining = pretraining_deviations(job.weights.card, measurement.cell, checkpoint, job.dataset)
         record = new_record(
             measurement,
-            checkpoint=job.weights.identity(job.run.label),
+            checkpoint=checkpoint,
             dataset=job.dataset,
             protocol_name=job.name,
             named_protocol=job.named,
@@ -89,7 +98,7 @@ def _record(job: Job, outcome: Outcome, missing: Sequence[str]) -> None:
             accelerator=outcome.accelerator,
             attachments=_attachments(job, outcome, measured.cell, measurement.cell),
             resumed=outcome.resumed,
-            extra_deviations=outcome.extra_deviations,
+            extra_deviations=outcome.extra_deviations + pretraining,
         )
         path = write_record(record, job.run.records)
         print(f"{measurement.cell}: {measurement.value:.2f} % on {measurement.sample_count} images ({path})")

@@ -1,16 +1,20 @@
 """Which weights are meant: a file, a known name, or the random control; with their digest. Torch-free."""
 
 import hashlib
-import json
 import os
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from evaluate.pretraining import read_card, recipe_name
 from results.records import CheckpointIdentity
 from results.refusal import Refusal
 
 RANDOM_INIT = "random-init"
 DEFAULT_LABEL = "VICReg"
+SUPERVISED = "Supervised"
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ KNOWN_WEIGHTS: dict[str, KnownWeights] = {
     ),
     # torchvision writes the digest into the file's name.
     "torchvision-supervised": KnownWeights(
-        "Supervised",
+        SUPERVISED,
         "https://download.pytorch.org/models/resnet50-0676ba61.pth",
         sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
     ),
@@ -60,7 +64,8 @@ class ResolvedWeights:
     """Weights that exist on this machine. `path` is None for the random control.
 
     `part` names one backbone of several in the file ("teacher"); `sha256` is that of the file as given, and of
-    "<file's sha256>#<part>" where a part was chosen, so that two parts of one file are two checkpoints.
+    "<file's sha256>#<part>" where a part was chosen, so that two parts of one file are two checkpoints. `card` is what
+    `pretrain` wrote beside the file; `label_assumed` says that nothing names the row and the method's was taken.
     """
 
     path: Path | None
@@ -68,10 +73,17 @@ class ResolvedWeights:
     label: str
     origin: str
     part: str = ""
+    card: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    label_assumed: bool = False
 
-    def identity(self, label: str = "") -> CheckpointIdentity:
-        """What a record says of these weights; `label` overrides the row they belong to."""
-        return CheckpointIdentity(sha256=self.sha256, origin=self.origin, label=label or self.label)
+    def identity(self, label: str = "", cell: str = "") -> CheckpointIdentity:
+        """What a record of `cell` says of these weights; `label` overrides the row they belong to."""
+        own, origin = self.label, self.origin
+        if own == SUPERVISED and "/semi_" in cell:
+            own = f"{SUPERVISED} (all labels)"  # the paper's row is trained on the few labels alone
+        if self.label_assumed and not label:
+            origin += f" (no card and no label given: taken for {own})"
+        return CheckpointIdentity(sha256=self.sha256, origin=origin, label=label or own)
 
 
 def resolve(checkpoint: str) -> ResolvedWeights:
@@ -92,9 +104,23 @@ def resolve(checkpoint: str) -> ResolvedWeights:
         kind = "is a folder" if path.is_dir() else "does not exist"
         known = ", ".join([RANDOM_INIT, *KNOWN_WEIGHTS])
         raise Refusal(f"{path} {kind}; give a weights file or one of: {known}")
-    label, about = _card(path)
-    origin = " ".join(word for word in (checkpoint, about) if word)
-    return ResolvedWeights(path, _with_part(file_sha256(path), part), label or DEFAULT_LABEL, origin, part)
+    card, digest = read_card(path), file_sha256(path)
+    label = str(card.get("label") or _published_label(digest))
+    name = recipe_name(card)
+    origin = f"{checkpoint} (recipe {name}, epoch {card.get('epoch', '')})" if name else checkpoint
+    return ResolvedWeights(
+        path, _with_part(digest, part), label or DEFAULT_LABEL, origin, part, card, label_assumed=not label
+    )
+
+
+def say_if_assumed(weights: ResolvedWeights, label: str) -> None:
+    """One line on stderr where neither the weights nor `label` (run.label) name the row that the record is for."""
+    if weights.label_assumed and not label and os.environ.get("RANK", "0") == "0":
+        print(
+            f"warning: {weights.path} has no card and no --run.label is given: recorded as {weights.label}; "
+            "give --run.label to say what it is",
+            file=sys.stderr,
+        )
 
 
 def file_sha256(path: Path) -> str:
@@ -155,13 +181,6 @@ def _with_part(digest: str, part: str) -> str:
     return hashlib.sha256(f"{digest}#{part}".encode()).hexdigest() if part else digest
 
 
-def _card(path: Path) -> tuple[str, str]:
-    """Label and recipe from the card beside a file of this suite; empty strings where there is none."""
-    card = path.with_name(path.name + ".json")
-    try:
-        content = json.loads(card.read_text(encoding="utf-8"))
-        recipe, epoch = content.get("recipe", ""), content.get("epoch", "")
-        name = recipe.get("name", "") if isinstance(recipe, dict) else recipe
-        return str(content.get("label", "")), f"(recipe {name}, epoch {epoch})" if name else ""
-    except (OSError, ValueError, AttributeError):
-        return "", ""
+def _published_label(digest: str) -> str:
+    """The row of published weights that lie under another name."""
+    return next((known.label for known in KNOWN_WEIGHTS.values() if known.sha256 == digest), "")

@@ -2,17 +2,18 @@
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from data.corpus import identify
-from evaluate.weights import resolve
+from evaluate.pretraining import pretraining_deviations
+from evaluate.weights import ResolvedWeights, resolve, say_if_assumed
 from results import atomic
 from results.provenance import new_record
 from results.records import (
-    CheckpointIdentity,
     Measurement,
     Record,
     RecordKey,
@@ -39,13 +40,16 @@ def execute(name: str, named: Any, used: Any, run: Run, measure: Callable[[Job[A
         print_settings(name, named, used, run)
         return 0
     weights = resolve(run.checkpoint)
-    checkpoint = CheckpointIdentity(weights.sha256, weights.origin, run.label or weights.label)
+    say_if_assumed(weights, run.label)
+    checkpoint = weights.identity(run.label)
     dataset = identify(run.data, used.dataset, subset=_subset(run))
     keys = [
         RecordKey(cell, checkpoint.sha256, settings_hash(used), dataset.fingerprint, dataset.subset, run.seed)
         for cell in used.cells
     ]
-    records, _ = read_records(run.records)
+    records, warnings = read_records(run.records)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     missing = [key.cell for key in keys if run.again or not _report_done(find(records, key))]
     if not missing:
         return 0
@@ -62,7 +66,7 @@ def execute(name: str, named: Any, used: Any, run: Run, measure: Callable[[Job[A
         seconds = time.monotonic() - started
         for measurement in outcome.measurements:
             if measurement.cell in missing:
-                _write(job, named, measurement, outcome, seconds)
+                _write(job, named, weights, measurement, outcome, seconds)
     return 0
 
 
@@ -86,7 +90,15 @@ def _report_done(record: Record | None) -> bool:
     return True
 
 
-def _write(job: Job[Any, Any], named: Any, measurement: Measurement, outcome: Outcome, seconds: float) -> None:
+def _write(
+    job: Job[Any, Any],
+    named: Any,
+    weights: ResolvedWeights,
+    measurement: Measurement,
+    outcome: Outcome,
+    seconds: float,
+) -> None:
+    pretraining = pretraining_deviations(weights.card, measurement.cell, job.checkpoint, job.dataset)
     record = new_record(
         measurement,
         checkpoint=job.checkpoint,
@@ -99,7 +111,7 @@ def _write(job: Job[Any, Any], named: Any, measurement: Measurement, outcome: Ou
         accelerator=outcome.accelerator,
         attachments=_attach(job, measurement.cell, outcome.attachments),
         resumed=job.resumed,
-        extra_deviations=outcome.extra_deviations,
+        extra_deviations=outcome.extra_deviations + pretraining,
     )
     path = write_record(record, job.run.records)
     print(

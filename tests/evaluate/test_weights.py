@@ -122,3 +122,32 @@ def test_the_random_control_is_known_by_the_digest_of_its_name() -> None:
     found = resolve("random-init")
     assert (found.path, found.label) == (None, "random init")
     assert found.sha256 == hashlib.sha256(b"random-init").hexdigest()
+
+
+def test_a_file_that_nothing_names_says_so_in_its_origin_and_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "resnet50.pth"
+    path.write_bytes(b"weights")
+    found = resolve(str(path))
+    assert found.identity().origin.endswith("(no card and no label given: taken for VICReg)")
+    assert found.identity("MoCo v2").origin == str(path)
+    weights.say_if_assumed(found, "MoCo v2")
+    assert not capsys.readouterr().err
+    weights.say_if_assumed(found, "")
+    assert capsys.readouterr().err.count("no card and no --run.label is given: recorded as VICReg") == 1
+
+
+def test_published_weights_are_known_under_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(monkeypatch, "https://example.org/weights.pth")
+    path = tmp_path / "mine.pth"
+    path.write_bytes(CONTENT)
+    found = resolve(str(path))
+    assert (found.label, found.label_assumed) == ("Some", False)
+
+
+def test_the_supervised_network_is_no_row_of_the_semi_supervised_columns() -> None:
+    found = weights.ResolvedWeights(None, "0" * 64, "Supervised", "torchvision")
+    assert found.identity(cell="table1/linear/top1").label == "Supervised"
+    assert found.identity(cell="table1/semi_1pct/top1").label == "Supervised (all labels)"
+    assert found.identity("mine", "table1/semi_10pct/top5").label == "mine"

@@ -169,3 +169,22 @@ def test_a_wrong_command_line_is_refused_with_status_2(arguments: list[str], mes
     assert done.returncode == 2
     assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_pretraining_that_deviates_is_a_deviation_of_the_record(run: LinearRun, tmp_path: Path) -> None:
+    path = tmp_path / "resnet50.pth"
+    path.write_bytes(b"weights")
+    card = {"label": "VICReg", "recipe": "demo", "deviations": ["epochs: 12 -> 1"], "dataset": {"corpus": "digits"}}
+    path.with_name("resnet50.pth.json").write_text(json.dumps(card))
+    execute_demo(replace(run, checkpoint=str(path)), engine([]))
+    (record,), _ = read_records(run.records)
+    assert record.deviations == ("pretraining: epochs: 12 -> 1",)
+
+
+def test_files_in_the_records_folder_that_are_no_records_are_named(
+    run: LinearRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.records.mkdir()
+    (run.records / "torn.json").write_text('{"digest"')
+    execute_demo(run, engine([]))
+    assert "torn.json: not a readable JSON record" in capsys.readouterr().err
