@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pretrain.card import card_path, read_card
 from results import atomic
 from results.refusal import Refusal
 
@@ -31,7 +32,7 @@ def save_state(folder: Path, state: Mapping[str, Any], card: Mapping[str, Any], 
     # The card comes second: a state without a card was never finished.
     _write_card(path, {**card, "sha256": digest})
     for old in _states(folder)[keep:]:
-        _card_path(old).unlink(missing_ok=True)
+        card_path(old).unlink(missing_ok=True)
         old.unlink(missing_ok=True)
     return path
 
@@ -56,24 +57,6 @@ def save_backbone(path: Path, weights: Mapping[str, Tensor], card: Mapping[str, 
     """Write a flat state dict with torchvision's names, no fc, and its card beside it as `path`.json."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     _write_card(path, {**card, "sha256": _save(path, plain)})
-
-
-def read_card(path: Path) -> dict[str, Any] | None:
-    """The card of the checkpoint at `path`, or None when it has none.
-
-    Raises:
-        Refusal: there is one, but it is not a JSON object.
-    """
-    card = _card_path(path)
-    if not card.is_file():
-        return None
-    try:
-        content = json.loads(card.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise Refusal(f"{card}: not a readable checkpoint card ({error}); restore or delete it") from error
-    if not isinstance(content, dict):
-        raise Refusal(f"{card}: not a checkpoint card (no JSON object); restore or delete it")
-    return content
 
 
 def file_digest(path: Path) -> str:
@@ -108,9 +91,5 @@ def _problem(path: Path) -> str | None:
     return None if card.get("sha256") == file_digest(path) else "is damaged (its digest is not its card's)"
 
 
-def _card_path(path: Path) -> Path:
-    return path.with_name(path.name + ".json")
-
-
 def _write_card(path: Path, card: Mapping[str, Any]) -> None:
-    atomic.write_text(_card_path(path), json.dumps(card, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    atomic.write_text(card_path(path), json.dumps(card, indent=1, sort_keys=True, allow_nan=False) + "\n")

@@ -40,17 +40,19 @@ class Journal:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The metric lines of a log, in order; events and a last line cut short by a crash are left out."""
+    """The metric lines of a log, in order; events and lines that are damaged or cut short by a crash are left out."""
     return [line for line in _lines(path) if "event" not in line]
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     found = []
-    for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    for text in path.read_text("utf-8", "replace").splitlines() if path.is_file() else []:
         try:
-            found.append(json.loads(text))
+            line = json.loads(text)
         except ValueError:
             continue
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            found.append(line)
     return found
 
 

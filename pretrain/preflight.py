@@ -1,7 +1,6 @@
 """What is refused before any work, and the identity of the data. Imports no torch."""
 
 import fcntl
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from data.corpus import identify
 from data.listing import ImageList, list_images
+from pretrain.card import whole_card
 from pretrain.run import Run
 from pretrain.settings import Recipe
 from results.records import DatasetIdentity
@@ -81,11 +81,11 @@ def check_folder(folder: Path, recipe: Recipe, card: Mapping[str, Any]) -> None:
     Raises:
         Refusal: naming what differs.
     """
-    states = sorted((folder / "checkpoints").glob("step_*.pt.json"))
-    for path in (*states[-1:], _backbone_card(folder, recipe)):
-        if not path.is_file():
-            continue
-        earlier = json.loads(path.read_text(encoding="utf-8"))
+    states = sorted((folder / "checkpoints").glob("step_*.pt"), reverse=True)
+    # Damaged cards are passed over, as their states are when the run goes on.
+    of_states = [card for card in map(whole_card, states) if card is not None]
+    of_backbone = whole_card(_backbone(folder, recipe))
+    for earlier in (*of_states[:1], *([] if of_backbone is None else [of_backbone])):
         for what, key in (("recipe hash", "recipe_hash"), ("seed", "seed"), ("data set", "dataset")):
             if earlier.get(key) != card[key]:
                 raise Refusal(
@@ -95,9 +95,9 @@ def check_folder(folder: Path, recipe: Recipe, card: Mapping[str, Any]) -> None:
 
 
 def is_done(folder: Path, recipe: Recipe) -> bool:
-    """Whether the run's backbone file and its card are there."""
-    card = _backbone_card(folder, recipe)
-    return card.is_file() and card.with_suffix("").is_file()
+    """Whether the run's backbone file and its undamaged card are there; else the last state makes them anew."""
+    backbone = _backbone(folder, recipe)
+    return backbone.is_file() and whole_card(backbone) is not None
 
 
 @contextmanager
@@ -124,8 +124,8 @@ def sole_user(folder: Path) -> Iterator[None]:
         yield
 
 
-def _backbone_card(folder: Path, recipe: Recipe) -> Path:
-    return folder / f"{recipe.architecture}.pth.json"
+def _backbone(folder: Path, recipe: Recipe) -> Path:
+    return folder / f"{recipe.architecture}.pth"
 
 
 def _short(value: Any) -> str:

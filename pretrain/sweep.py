@@ -4,7 +4,6 @@ Every piece of work is a command of its own and every piece of state a file of i
 on when the same command is given again, and several machines may share one folder. Imports no torch.
 """
 
-import json
 import shlex
 import sys
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from pretrain.ablations import Row
+from pretrain.card import whole_card
 from pretrain.child import INTERRUPTED, call
 from pretrain.interrupt import REQUEUE_STATUS
 from pretrain.recipes import RECIPES, ROWS
@@ -88,13 +88,12 @@ class Leg:
 
     def missing(self, sweep: Sweep, records: Iterable[Record]) -> tuple[Row, ...]:
         """The rows without a record of this backbone."""
-        card = self.backbone(sweep).with_suffix(".pth.json")
-        if not card.is_file():
+        card = whole_card(self.backbone(sweep))
+        if card is None or "sha256" not in card:
             return self.rows
-        sha256 = json.loads(card.read_text(encoding="utf-8"))["sha256"]
         here = {
             (record.cell, record.protocol) for record in records
-            if record.checkpoint.sha256 == sha256 and record.seed == self.seed
+            if record.checkpoint.sha256 == card["sha256"] and record.seed == self.seed
         }  # fmt: skip
         return tuple(row for row in self.rows if (row.cell or LINEAR_TOP1, protocol_of(sweep, row)) not in here)
 

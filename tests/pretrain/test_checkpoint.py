@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pretrain import checkpoint
+from pretrain.card import read_card
 from results.refusal import Refusal
 
 CARD = {"label": "VICReg"}
@@ -85,7 +86,7 @@ def test_the_backbone_file_is_flat_and_its_card_has_its_digest(tmp_path: Path) -
 def test_a_damaged_card_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.pth.json").write_text("{")
     with pytest.raises(Refusal, match=r"a\.pth\.json"):
-        checkpoint.read_card(tmp_path / "a.pth")
+        read_card(tmp_path / "a.pth")
 
 
 def test_an_unfinished_write_leaves_the_earlier_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Each refusal names the field, what was found and the remedy."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -61,6 +62,23 @@ def test_a_limited_set_says_so_in_its_identity(images: Path) -> None:
     found = preflight.training_images(small.RECIPE, Run(data=images, limit=10))
     assert 8 <= len(found.listed.paths) <= 12
     assert "training images, seed 0" in found.identity.subset
+
+
+CARD = {"recipe_hash": "a", "seed": 0, "dataset": {"fingerprint": "b"}}
+
+
+@pytest.mark.parametrize("damage", ["", '{"recipe_h', "null", "\x00"])
+def test_a_damaged_card_is_passed_over_for_the_one_before(damage: str, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    for step, text in ((1, json.dumps(CARD)), (2, damage)):
+        (tmp_path / "checkpoints" / f"step_{step:09d}.pt").touch()
+        (tmp_path / "checkpoints" / f"step_{step:09d}.pt.json").write_text(text)
+    (tmp_path / "resnet50.pth").touch()
+    (tmp_path / "resnet50.pth.json").write_text(damage)
+    preflight.check_folder(tmp_path, small.RECIPE, CARD)
+    assert not preflight.is_done(tmp_path, small.RECIPE)
+    with pytest.raises(Refusal, match="a run whose seed is 0, this command's is 1"):
+        preflight.check_folder(tmp_path, small.RECIPE, {**CARD, "seed": 1})
 
 
 def test_gradient_accumulation_is_refused_with_the_reason() -> None:

@@ -93,6 +93,15 @@ def test_a_killed_sweep_goes_on_with_what_is_missing(tmp_path: Path, monkeypatch
     assert nothing.commands == []
 
 
+@pytest.mark.parametrize("card", ["", '{"sha2', "[]", "{}"])
+def test_a_row_with_a_damaged_card_is_missing_so_that_its_pretraining_mends_it(card: str, tmp_path: Path) -> None:
+    sweep = Sweep(root=tmp_path)
+    leg = legs("table6", sweep)[0]
+    leg.folder(sweep).mkdir(parents=True)
+    leg.backbone(sweep).with_suffix(".pth.json").write_text(card)
+    assert leg.missing(sweep, []) == leg.rows
+
+
 def test_rows_with_equal_recipes_share_one_pretraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("table4a", Shell(tmp_path, {}), monkeypatch) == 0
     assert run("table4b", Shell(tmp_path, {}), monkeypatch) == 0
@@ -178,8 +187,8 @@ def test_a_job_of_a_cluster_runs_the_commands_on_every_rank_and_stops_at_a_failu
 
 
 class _Announced:
-    def export(self, *, overwrite: bool) -> None:
-        assert overwrite
+    def export(self, *, set_cuda_visible_devices: bool, overwrite: bool) -> None:
+        assert overwrite and not set_cuda_visible_devices
 
 
 @pytest.mark.slow
