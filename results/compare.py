@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from results.against import Duel
+from results.counting import why_not_counted
 from results.expectations import DigitsLine, judge_digits
 from results.groups import Group, group_records
 from results.records import Record
-from results.stages import protocol_of
 from results.statistics import Summary
 from results.tables import PaperNumber, later_numbers, method_of, paper_number, targets, tolerances
 
@@ -94,18 +94,6 @@ def verdict_of(delta: float, tolerance: float) -> Verdict:
     return "below" if delta < 0 else "above"
 
 
-def why_not_counted(group: Group) -> str:
-    """Why a group of records is no reproduction of its cell, or "" when it is one."""
-    if group.corpus != "official":
-        return f"not the published data set: {dict(group.first.dataset.counts)} images"
-    if group.deviations:
-        return "; ".join(group.deviations)
-    if group.subset:
-        return f"on a part of the data: {group.subset}"
-    expected = protocol_of(group.cell)
-    return "" if group.protocol == expected else f"protocol {group.protocol}, the paper's is {expected}"
-
-
 def _cell_lines(target: PaperNumber, groups: Sequence[Group]) -> list[Line]:
     lines = [_line(target, group) for group in groups if group.cell == target.cell]
     own = [line for line in lines if line.row == target.row]
@@ -116,7 +104,8 @@ def _cell_lines(target: PaperNumber, groups: Sequence[Group]) -> list[Line]:
 def _line(target: PaperNumber, group: Group) -> Line:
     row = target.row if group.label == method_of(target) else group.label
     number = paper_number(target.cell, row)
-    delta = group.summary.mean - number.value if number else None
+    comparable = number is not None and group.first.measurement.unit == number.unit
+    delta = group.summary.mean - number.value if number and comparable else None
     tolerance = tolerances()[target.cell].tolerance
     reason = why_not_counted(group)
     verdict: Verdict = "deviates" if reason else "no claim" if delta is None else verdict_of(delta, tolerance)

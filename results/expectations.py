@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from results.counting import why_no_measurement
 from results.groups import Group
 from results.tables import targets
 from results.typed import read_csv
@@ -103,4 +104,4 @@ def _why_not_counted(group: Group, expectation: Expectation | None) -> str:
         return f"on a part of the data: {group.subset}"
     if expectation is not None and group.protocol != expectation.protocol:
         return f"protocol {group.protocol}, expected {expectation.protocol}"
-    return ""
+    return why_no_measurement(group)

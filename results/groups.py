@@ -65,9 +65,10 @@ def group_records(records: Sequence[Record]) -> list[Group]:
 
 
 def _identity(record: Record) -> tuple[str, ...]:
-    checkpoint, dataset = record.checkpoint, record.dataset
+    checkpoint, dataset, measurement = record.checkpoint, record.dataset, record.measurement
     return (
         record.cell, checkpoint.label, checkpoint.sha256, dataset.corpus, dataset.fingerprint, dataset.subset,
+        measurement.unit, str(measurement.sample_count), str(sorted(dataset.counts.items())),
         record.protocol, record.protocol_hash, *record.deviations,
     )  # fmt: skip
 

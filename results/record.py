@@ -103,6 +103,8 @@ def check_record(record: Record) -> None:
         raise Refusal(f"record.measurement.sample_count is {measurement.sample_count}, expected at least 1")
     if dataset.corpus not in CORPORA:
         raise Refusal(f"record.dataset.corpus is {dataset.corpus!r}, expected one of {', '.join(CORPORA)}")
+    if record.seed < 0:
+        raise Refusal(f"record.seed is {record.seed}, expected at least 0")
     if record.wall_time_seconds < 0:
         raise Refusal(f"record.wall_time_seconds is {record.wall_time_seconds}, expected at least 0")
     for kind, name in record.attachments.items():

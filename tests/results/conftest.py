@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from results.counting import protocol_hashes
 from results.records import CheckpointIdentity, DatasetIdentity, Measurement, Record
 
 DIGESTS = {"VICReg": "a" * 64, "Barlow Twins": "b" * 64, "random init": "c" * 64}
@@ -36,7 +37,7 @@ def build_record(
         checkpoint=CheckpointIdentity(sha256 or DIGESTS.get(label, "d" * 64), "resnet50.pth", label),
         dataset=DatasetIdentity("imagenet", corpus, f"{corpus}-fingerprint", counts, subset),
         protocol=protocol,
-        protocol_hash=f"hash-{protocol}" + "-changed" * bool(deviations),
+        protocol_hash=protocol_hashes().get(protocol, f"hash-{protocol}") + "-changed" * bool(deviations),
         protocol_settings={"epochs": 100},
         deviations=deviations,
         seed=seed,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from evaluate.protocols import PROTOCOLS
 from results.ablations import AblationRun, Claim, Verdict, claims, find_ablations, judge
 from results.compare import compare
 from results.provenance import new_record
@@ -139,7 +140,7 @@ def test_a_claim_of_an_unknown_quantity_is_refused(tmp_path: Path, monkeypatch: 
 def test_compare_sets_an_ablations_record_beside_the_papers_number(
     cell: str, label: str, value: float, tmp_path: Path
 ) -> None:
-    settings = Claim("", "", "top1", None, 1.0, cell)
+    settings = PROTOCOLS["linear"]
     below = 0.25 if value > 1 else 0.0
     write_record(
         new_record(

@@ -53,6 +53,7 @@ def test_a_record_is_never_overwritten(tmp_path: Path, make_record: Make) -> Non
         ({"value": 101.0}, "expected 0 to 100 percent"),
         ({"cell": "table9/linear/top1"}, "unknown cell 'table9/linear/top1'.*python -m results cells"),
         ({"seed": 1.5}, "record.seed is 1.5, expected int"),
+        ({"seed": -1}, "record.seed is -1, expected at least 0"),
         ({"corpus": "mine"}, "dataset.corpus is 'mine', expected one of official, digits, other"),
         ({"deviations": ["epochs"]}, "record.deviations is"),
         ({"wall_time_seconds": -1.0}, "wall_time_seconds is -1.0"),
