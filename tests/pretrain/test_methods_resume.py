@@ -1,4 +1,4 @@
-"""BYOL and SimSiam, killed and resumed, end with the bits of an uninterrupted run: target, momentum, rates come back."""
+"""BYOL and SimSiam, killed and resumed, end with the bits of an uninterrupted run: target, momentum and rates."""
 
 import os
 import signal
