@@ -1,6 +1,7 @@
 """The course of a run as JSON lines and for TensorBoard; written by the first rank alone."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ class Journal:
         self.board = SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=resumed_step + 1)
 
     def write(self, step: int, **values: Any) -> None:
-        """One line for `step`; numbers are shown in TensorBoard too."""
-        self.file.write(json.dumps({"step": step, **values}) + "\n")
+        """One line for `step`; numbers are shown in TensorBoard too. A number that is not finite is null."""
+        values = {name: None if _is_lost(value) else value for name, value in values.items()}
+        self.file.write(json.dumps({"step": step, **values}, allow_nan=False) + "\n")
         self.file.flush()
         for name, value in values.items():
             if isinstance(value, int | float):
@@ -35,6 +37,10 @@ class Journal:
         """Flush and close both."""
         self.file.close()
         self.board.close()
+
+
+def _is_lost(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _keep_lines_until(path: Path, step: int) -> None:

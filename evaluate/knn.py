@@ -37,10 +37,11 @@ def knn_classify(
 
 def vote(similarities: Tensor, labels: Tensor, *, temperature: float | None, num_classes: int) -> Tensor:
     """Scores (q, num_classes) from neighbours' cosines and labels (q, k); unweighted if `temperature` is None."""
-    weights = torch.ones_like(similarities) if temperature is None else (similarities / temperature).exp()
+    # float64: small temperatures do not overflow, and the order of the additions does not reach the ranking.
+    exact = similarities.double()
+    weights = torch.ones_like(exact) if temperature is None else (exact / temperature).exp()
     scores = torch.zeros(len(labels), num_classes, dtype=torch.float64)
-    # float64: the order of the additions no longer reaches the ranking.
-    return scores.scatter_add_(1, labels, weights.double()).float()
+    return scores.scatter_add_(1, labels, weights)
 
 
 def ranked_classes(scores: Tensor, count: int) -> Tensor:

@@ -21,6 +21,7 @@ from evaluate.probe_state import load_state, save_state
 from evaluate.protocols import Probe
 from evaluate.trunk import trunk_features
 from pretrain.distributed import World, broadcast_object, gather_objects, sum_over_ranks
+from results.refusal import Refusal
 
 LINES_PER_EPOCH = 20
 VALIDATION_BATCH = 256
@@ -84,7 +85,8 @@ class ProbeTraining:
             losses = self._step(chunks, pixels)
             self.position.step += 1
             self.position.seconds += time.monotonic() - started
-            self._log_step(epoch, losses, sum(map(len, chunks)), time.monotonic() - started)
+            if self.position.step % max(1, self.plan.steps_per_epoch // LINES_PER_EPOCH) == 0:
+                self._log_step(losses, sum(map(len, chunks)), time.monotonic() - started)
             if self.position.step < (epoch + 1) * self.plan.steps_per_epoch:
                 self._save_if_due()
         self._finish_epoch(epoch)
@@ -118,7 +120,8 @@ class ProbeTraining:
             parameter.grad.copy_(total.view_as(parameter))
 
     def _finish_epoch(self, epoch: int) -> None:
-        """Validate, note the numbers, keep predictions and state."""
+        """Validate, note the numbers, keep predictions and state; a diverged head is refused."""
+        self._refuse_if_diverged()
         started = time.monotonic()
         predictions, shares = self._validate()
         entry: dict[str, Any] = {"epoch": epoch + 1, **shares[0]}
@@ -207,15 +210,30 @@ class ProbeTraining:
             save_state(self.job.folder, self.position, self.heads, self.optimizer, self._trained_trunk)
             self.saved = time.monotonic()
 
-    def _log_step(self, epoch: int, losses: Tensor, images: int, seconds: float) -> None:
-        every = max(1, self.plan.steps_per_epoch // LINES_PER_EPOCH)
-        if self.journal and self.position.step % every == 0:
+    def _log_step(self, losses: Tensor, images: int, seconds: float) -> None:
+        if self.journal:
             self.journal.write(
                 self.position.step,
                 epoch=self.position.step / self.plan.steps_per_epoch,
                 loss=float(losses[0]),
                 lr=self.optimizer.param_groups[0]["lr"],
                 images_per_second=round(images / max(seconds, 1e-9), 1),
+            )
+        self._refuse_if_diverged(losses)
+
+    def _refuse_if_diverged(self, *also: Tensor) -> None:
+        """The cell's head has no accuracy once a weight or its loss is lost; every rank sees the same ones, and stops.
+
+        Raises:
+            Refusal: naming the step and the rates.
+        """
+        values = [*self.heads.heads[0].parameters(), *(losses[:1] for losses in also)]
+        if not all(bool(value.isfinite().all()) for value in values):
+            rates = f"protocol.head_learning_rates {self.protocol.head_learning_rates[0]:g}"
+            rates += f" and trunk_learning_rate {self.protocol.trunk_learning_rate:g}" * self.protocol.fine_tunes
+            raise Refusal(
+                f"{self.job.name}: diverged by step {self.position.step} (a loss or weight is no longer finite) with "
+                f"{rates}; nothing is recorded; lower the rate, or look at the checkpoint"
             )
 
 

@@ -59,3 +59,11 @@ def test_the_unweighted_vote_counts_neighbours_and_ties_go_to_the_lower_class() 
     scores = vote(torch.tensor([[0.9, 0.8, 0.7, 0.1]]), torch.tensor([[3, 1, 1, 3]]), temperature=None, num_classes=4)
     assert scores.tolist() == [[0.0, 2.0, 0.0, 2.0]]
     assert ranked_classes(scores, 4).tolist() == [[1, 3, 0, 2]]
+
+
+def test_a_small_temperature_still_ranks_by_likeness() -> None:
+    # exp(1 / 0.005) is 7e86: beyond float32, where both classes would score infinity and class 0 win.
+    scores = vote(torch.tensor([[1.0, 0.9]]), torch.tensor([[1, 0]]), temperature=0.005, num_classes=2)
+    assert scores.isfinite().all()
+    assert ranked_classes(scores, 2).tolist() == [[1, 0]]
+    assert float(scores[0, 1]) == pytest.approx(np.exp(200.0))

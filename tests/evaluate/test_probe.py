@@ -15,6 +15,7 @@ from evaluate import probe
 from evaluate.heads import Heads
 from evaluate.journal import Journal
 from evaluate.predictions import read_predictions
+from results.refusal import Refusal
 
 ROOT = Path(__file__).parents[2]
 
@@ -210,3 +211,24 @@ def test_the_log_of_lost_work_is_dropped_and_a_cut_line_too(tmp_path: Path) -> N
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [(line["step"], line["loss"]) for line in lines] == [(1, 1.0), (2, 2.0), (3, 30.0)]
     assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_a_diverged_probe_stops_and_leaves_no_outcome(digits_root: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        Refusal, match=r"linear-demo: diverged by step \d+ .*head_learning_rates 1e\+38; nothing"
+    ):
+        measure(tmp_path, digits_root, "linear-demo", head_learning_rates=(1e38,), weight_decay=1e6)
+    (folder,) = (tmp_path / "work").glob("linear-demo-*")
+    assert not (folder / "result.json").exists()
+    assert not list((tmp_path / "records").glob("*.json"))
+    # "NaN" is no JSON: a strict reader refuses it.
+    lines = (folder / "log.jsonl").read_text().splitlines()
+    found = [json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} in the log"))["loss"] for line in lines]
+    assert found[-1] is None or found[-1] > 0
+
+
+def test_a_number_that_is_not_finite_is_null_in_the_log(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, resumed_step=0)
+    journal.write(1, loss=float("nan"), lr=0.5)
+    journal.close()
+    assert (tmp_path / "log.jsonl").read_text() == '{"step": 1, "loss": null, "lr": 0.5}\n'
