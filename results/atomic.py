@@ -29,8 +29,12 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         _fsync_folder(path.parent)
-    except OSError as error:
-        raise Refusal(f"cannot write {path}: {error.strerror or error}; free space or choose another folder") from error
+    except (OSError, RuntimeError) as error:
+        # torch.save turns the OSError of a full disk into a RuntimeError about its own positions.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise Refusal(f"cannot write {path}: {cause.strerror or cause}; free space or choose another folder") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

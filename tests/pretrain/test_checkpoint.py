@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,33 @@ def test_an_unfinished_write_leaves_the_earlier_state(tmp_path: Path, monkeypatc
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(Refusal, match="No space left"):
         save(tmp_path, 2)
+    assert checkpoint.last_state(tmp_path) == earlier
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+FILLS_THE_DISK = """
+import resource, signal, sys, torch
+from pathlib import Path
+from pretrain import checkpoint
+from results.refusal import run_command_line
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+count, size = map(int, sys.argv[2:])
+state = {"step": 2, "weights": [torch.zeros(size) for _ in range(count)]}
+run_command_line(lambda: checkpoint.save_state(Path(sys.argv[1]), state, {}, keep=3) and None)
+"""
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 100_000), (100, 1_000), (1, 24_840)])
+def test_a_disk_that_fills_up_while_a_state_is_written_is_one_line(count: int, size: int, tmp_path: Path) -> None:
+    earlier = save(tmp_path, 1)
+    done = subprocess.run(
+        [sys.executable, "-c", FILLS_THE_DISK, str(tmp_path), str(count), str(size)],
+        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    state = tmp_path / "checkpoints" / "step_000000002.pt"
+    expected = f"error: cannot write {state}: File too large; free space or choose another folder\n"
+    assert (done.returncode, done.stderr) == (2, expected)
     assert checkpoint.last_state(tmp_path) == earlier
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
 

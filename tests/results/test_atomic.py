@@ -42,6 +42,12 @@ def test_a_full_disk_is_a_refusal_that_names_the_file_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_error_of_another_kind_stays_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="a mistake"), atomic_file(tmp_path / "b"):
+        raise RuntimeError("a mistake")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_is_a_file_is_a_refusal(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Refusal, match="choose another folder"):
