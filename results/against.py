@@ -68,7 +68,7 @@ def _pairings(ours: Sequence[Group], theirs: Sequence[Group]) -> Iterator[tuple[
 
 
 def _terms(record: Record) -> tuple[str, str, str, tuple[str, ...]]:
-    return record.protocol_hash, record.dataset.fingerprint, record.dataset.subset, record.deviations
+    return record.protocol_hash, record.dataset.fingerprint, record.dataset.subset, record.protocol_deviations
 
 
 def _duel(ours: Record, theirs: Record, folder: Path) -> Duel:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from results.checkpoints import checkpoint_digest
 from results.records import read_records
 from results.refusal import Refusal
-from results.tasks import Request, Task, checkpoint_digest, seems_done, tasks_of
+from results.tasks import Request, Task, seems_done, tasks_of
 
 Executor = Literal["slurm", "local"]
 SLACK = 2.0

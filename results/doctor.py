@@ -12,11 +12,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from results.checkpoints import file_and_part, file_digest
 from results.costs import costs
 from results.probe import cores, free_disk_gib, host_memory_gib
 from results.refusal import Refusal
 from results.stages import STAGES, Stage
-from results.tasks import checkpoint_digest
 
 State = Literal["ok", "warning", "problem"]
 SYMBOLS: dict[State, str] = {"ok": "✓", "warning": "!", "problem": "✗"}
@@ -26,7 +26,9 @@ DOCTOR_SECONDS = 3600.0
 NEEDED = ("torch", "torchvision", "numpy", "tyro", "rich", "scikit-learn", "liblinear-official", "pycocotools")
 ENGINES = {"vissl": "places205, inat18 and voc07 run on this suite's own loops", "detectron2": "voc0712, coco"}
 # The first bytes of what torch.save writes: a zip archive today, a pickle in its older form.
-CHECKPOINT_MAGICS = (b"PK\x03\x04", b"\x80")
+TORCH_MAGICS = (b"PK\x03\x04", b"\x80")
+# A safetensors file starts with the length of its JSON header in eight bytes, and then the header.
+HEADER_LENGTH = 8
 
 
 @dataclass(frozen=True)
@@ -80,18 +82,17 @@ def machine(folder: Path, stages: Sequence[Stage]) -> list[Finding]:
 
 
 def checkpoint_file(checkpoint: str) -> Finding:
-    """Whether the file is there, looks like one of torch's, and fits the card beside it; known names pass."""
+    """Whether the file is there, starts as weights do, and fits the card beside it; known names pass."""
     try:
-        digest = checkpoint_digest(checkpoint)
+        found = file_and_part(checkpoint)
+        if found is None:
+            return Finding("checkpoint", "ok", f"{checkpoint}: a known name, resolved when it is measured")
+        path, _ = found
+        digest = file_digest(path)
     except Refusal as refusal:
         return Finding("checkpoint", "problem", str(refusal))
-    path = Path(checkpoint)
-    if not path.is_file():
-        return Finding("checkpoint", "ok", f"{checkpoint}: a known name, resolved when it is measured")
-    with path.open("rb") as file:
-        start = file.read(4)
-    if not start.startswith(CHECKPOINT_MAGICS):
-        return Finding("checkpoint", "problem", f"{path} does not start as a file of torch.save does")
+    if not _starts_as_weights(path):
+        return Finding("checkpoint", "problem", f"{path} starts neither as a torch nor as a safetensors file does")
     card = path.with_name(path.name + ".json")
     try:
         said = json.loads(card.read_text(encoding="utf-8")).get("sha256", digest) if card.is_file() else digest
@@ -132,6 +133,13 @@ def show(findings: Iterable[Finding], write: Callable[[str], object] = print) ->
     problems = sum(finding.state == "problem" for finding in listed)
     write(f"{problems or 'no'} problem{'s' * (problems != 1)} found")
     return int(problems > 0)
+
+
+def _starts_as_weights(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(HEADER_LENGTH + 1)
+    is_safetensors = start[HEADER_LENGTH:] == b"{" and int.from_bytes(start[:HEADER_LENGTH], "little") < 2**32
+    return start.startswith(TORCH_MAGICS) or is_safetensors
 
 
 def _first_complaint(table: str, errors: str) -> str:

@@ -72,8 +72,8 @@ def judge_digits(groups: Sequence[Group]) -> tuple[DigitsLine, ...]:
 def _control_of(group: Group, controls: Sequence[Group]) -> Group | None:
     def same_terms(control: Group) -> bool:
         ours, its = group.first, control.first
-        return (ours.protocol_hash, ours.dataset.fingerprint, ours.dataset.subset, ours.deviations) == (
-            its.protocol_hash, its.dataset.fingerprint, its.dataset.subset, its.deviations,
+        return (ours.protocol_hash, ours.dataset.fingerprint, ours.dataset.subset, ours.protocol_deviations) == (
+            its.protocol_hash, its.dataset.fingerprint, its.dataset.subset, its.protocol_deviations,
         )  # fmt: skip
 
     return next((control for control in controls if same_terms(control)), None)

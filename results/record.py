@@ -10,6 +10,7 @@ from results.refusal import Refusal
 from results.typed import check_types
 
 SCHEMA_VERSION = 1
+PRETRAINING_DEVIATION = "pretraining: "
 CORPORA = ("official", "digits", "other")
 
 
@@ -84,6 +85,11 @@ class Record:
     def cell(self) -> str:
         """The cell's name, as "table1/linear/top1"."""
         return self.measurement.cell
+
+    @property
+    def protocol_deviations(self) -> tuple[str, ...]:
+        """Those of the deviations that are this measurement's own, not its checkpoint's pretraining's."""
+        return tuple(line for line in self.deviations if not line.startswith(PRETRAINING_DEVIATION))
 
     @property
     def counts_as_reproduction(self) -> bool:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from results.checkpoints import checkpoint_digest
 from results.doctor import examine, show
 from results.records import Record, read_records
 from results.refusal import Refusal
 from results.runner import last_lines, run_logged
-from results.tasks import Request, Task, checkpoint_digest, records_of, seems_done, tasks_of
+from results.tasks import Request, Task, records_of, seems_done, tasks_of
 
 State = Literal["measured", "done already", "failed", "no data", "would run"]
 SYMBOLS: dict[State, str] = {"measured": "✓", "done already": "=", "failed": "✗", "no data": "·", "would run": "→"}

@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from results.checkpoints import RANDOM_INIT
 from results.costs import costs, hours, known_hardware
+from results.counting import has_known_hash
 from results.plan import ordered_stages as cheapest_first
 from results.records import Record
 from results.refusal import Refusal
 from results.stages import DIGITS_FOLDERS, STAGES, Scale, Stage
 
-RANDOM_INIT = "random-init"
 REFERENCE = known_hardware()["a100"]
 SMOKE_LIMIT = 64
+CHANGING = ("--protocol.", "--run.limit", "--run.again")
+"""Flags by which a command measures something else than its protocol's number, or measures it anew."""
 
 
 @dataclass(frozen=True)
@@ -106,23 +109,23 @@ def records_of(task: Task, records: Sequence[Record], digest: str) -> tuple[Reco
 
 
 def seems_done(task: Task, records: Sequence[Record], digest: str) -> bool:
-    """Whether every cell of the task has such a record; the room's own command knows for certain."""
-    return set(task.stage.cells) <= {record.cell for record in records_of(task, records, digest)}
+    """Whether every cell of the task surely has its record; in doubt not, for the room itself skips what is done.
 
-
-def checkpoint_digest(checkpoint: str) -> str:
-    """The sha256 that records of this checkpoint carry; for a known name, which no file here answers to, the name's.
-
-    Raises:
-        Refusal: a path that does not exist.
+    A command with settings of its own is always in doubt, and so is a record on a part of the data, on other data than
+    the task's, or with other settings than the named protocol's.
     """
-    path = Path(checkpoint)
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    if path.suffix or len(path.parts) > 1:
-        raise Refusal(f"{path} does not exist; give a checkpoint file or a known name such as {RANDOM_INIT}")
-    return hashlib.sha256(checkpoint.encode()).hexdigest()
+    if any(word.startswith(CHANGING) for word in task.command):
+        return False
+    corpus = "digits" if task.protocol.endswith("-demo") else "official"
+    whole = {
+        record.cell
+        for record in records_of(task, records, digest)
+        if record.dataset.corpus == corpus
+        and not record.dataset.subset
+        and not record.protocol_deviations
+        and has_known_hash(task.protocol, record.protocol_hash)
+    }
+    return set(task.stage.cells) <= whole
 
 
 def _checkpoints(request: Request, stage: Stage) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from evaluate.weights import KNOWN_WEIGHTS, RANDOM_INIT, resolve
+from results.checkpoints import checkpoint_digest, known_names
 from results.doctor import Finding, checkpoint_file, data_sets, environment, examine, machine, show
 from results.stages import STAGES, stage_of
 
@@ -49,6 +51,30 @@ def test_a_download_that_became_a_web_page_is_told_from_a_checkpoint(
 def test_a_missing_checkpoint_is_a_problem_and_a_known_name_is_not(tmp_path: Path) -> None:
     assert checkpoint_file(str(tmp_path / "none.pth")).state == "problem"
     assert checkpoint_file("random-init").state == "ok"
+
+
+def test_a_name_that_is_neither_file_nor_known_is_a_problem_and_the_known_ones_are_listed() -> None:
+    found = checkpoint_file("vicreg-resnet5")
+    assert found.state == "problem" and "vicreg-resnet5 does not exist" in found.text
+    assert "vicreg-resnet50" in found.text and "torchvision-supervised" in found.text
+
+
+def test_the_known_names_are_those_of_the_room_that_resolves_them() -> None:
+    assert known_names() == (RANDOM_INIT, *KNOWN_WEIGHTS)
+
+
+def test_safetensors_files_are_weights_too(tmp_path: Path) -> None:
+    header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    assert checkpoint_file(str(path)).state == "ok"
+
+
+def test_a_part_of_a_file_is_that_file_with_the_digest_that_the_evaluate_room_gives_it(weights: Path) -> None:
+    assert checkpoint_file(f"{weights}#teacher").state == "ok"
+    assert checkpoint_file(f"{weights}.none#teacher").state == "problem"
+    for checkpoint in (f"{weights}#teacher", str(weights), "random-init"):
+        assert checkpoint_digest(checkpoint) == resolve(checkpoint).sha256
 
 
 def test_missing_packages_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,19 @@
 """`reproduce` beside stand-ins for the other rooms: order, skipping, failures, the doctor, the summary."""
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from results.checkpoints import checkpoint_digest
 from results.records import Record, read_records
 from results.refusal import Refusal
 from results.reproduce import Clock, Result, clock_time, reproduce
 from results.runner import last_lines, run_logged
-from results.tasks import Request, checkpoint_digest, seems_done, tasks_of
+from results.tasks import Request, seems_done, tasks_of
 
 Make = Callable[..., Record]
 
@@ -184,3 +187,45 @@ def test_one_seeds_record_does_not_stand_for_another_seeds_task(tmp_path: Path, 
     tasks = tasks_of(Request("paper", "random-init", tmp_path, {"voc": tmp_path}, only=("voc0712",)))
     assert [seems_done(task, [record], digest) for task in tasks] == [True, False, False, False, False]
     assert not seems_done(tasks[0], [record], "0" * 64)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"deviations": ("iterations: 24000 -> 2",)},
+        {"subset": "64 of each split"},
+        {"corpus": "other"},
+        {"corpus": "digits"},
+        {"protocol_hash": "0" * 16},
+    ],
+)
+def test_a_record_of_something_else_does_not_make_a_task_skip_its_cell(
+    tmp_path: Path, make_record: Make, changes: dict[str, Any]
+) -> None:
+    digest = checkpoint_digest("random-init")
+    (task, *_) = tasks_of(Request("paper", "random-init", tmp_path, {"voc": tmp_path}, only=("voc0712",)))
+    record = make_record("table2/voc0712/AP50", 82.4, protocol="voc0712", sha256=digest)
+    assert seems_done(task, [record], digest)
+    changed = make_record("table2/voc0712/AP50", 82.4, protocol="voc0712", sha256=digest, **changes)
+    assert not seems_done(task, [changed], digest)
+    assert seems_done(task, [changed, record], digest)
+
+
+def test_a_checkpoints_own_pretraining_does_not_make_its_cells_be_measured_again(
+    tmp_path: Path, make_record: Make
+) -> None:
+    digest = checkpoint_digest("random-init")
+    (task, *_) = tasks_of(Request("paper", "random-init", tmp_path, {"voc": tmp_path}, only=("voc0712",)))
+    record = make_record("table2/voc0712/AP50", 82.4, protocol="voc0712", sha256=digest)
+    record = dataclasses.replace(record, deviations=("pretraining: epochs: 1000 -> 300",))
+    assert seems_done(task, [record], digest)
+
+
+@pytest.mark.parametrize("extra", [("--protocol.iterations", "48000"), ("--run.limit=64",), ("--run.again",)])
+def test_a_command_with_settings_of_its_own_is_never_skipped_unasked(
+    tmp_path: Path, make_record: Make, extra: tuple[str, ...]
+) -> None:
+    digest = checkpoint_digest("random-init")
+    request = Request("paper", "random-init", tmp_path, {"voc": tmp_path}, only=("voc0712",), extra=extra)
+    record = make_record("table2/voc0712/AP50", 82.4, protocol="voc0712", sha256=digest)
+    assert not seems_done(tasks_of(request)[0], [record], digest)
