@@ -58,9 +58,9 @@ class SharedRows:
         if start is not None:
             settings.init_sol = (c_double * self.dimension)(*start)
         model = train(part, settings)
-        solution = np.ctypeslib.as_array(model.w, (self.dimension,)).copy()
-        # LIBLINEAR's first label is the positive side.
-        return solution if model.label[0] > 0 else -solution
+        assert model.label[0] == 1, "LIBLINEAR makes 1 the positive side, whichever label comes first"
+        solution: NDArray[np.float64] = np.ctypeslib.as_array(model.w, (self.dimension,)).copy()
+        return solution
 
     def _problem(self, chosen: NDArray[np.intp], labels: NDArray[np.float64]) -> Any:
         part = self._whole.copy()

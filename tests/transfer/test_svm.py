@@ -124,6 +124,10 @@ def test_the_chosen_model_is_trained_on_all_images_and_difficult_ones_are_left_o
     assert abs(result.average_precision - average_precision(positive, scores)) > 2e-3
 
 
+def test_images_with_only_difficult_instances_are_negatives_in_training() -> None:
+    assert svm.training_labels(np.array([1, 0, -1], np.int32)).tolist() == [1.0, -1.0, -1.0]
+
+
 def test_features_are_divided_by_their_norm_plus_epsilon() -> None:
     rows = svm.normalised(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32), 1.0)
     np.testing.assert_allclose(rows, [[0.5, 4 / 6], [0.0, 0.0]])
