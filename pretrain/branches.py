@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from pretrain.finite import require_finite
 from results.refusal import Refusal
 
 METHODS: dict[str, str] = {
@@ -44,6 +45,7 @@ class BranchRecipe:
     has no warm-up, so constant means constant."""
 
     def __post_init__(self) -> None:
+        require_finite(self)
         if self.momentum_encoder and not self.stop_gradient:
             raise Refusal(
                 "recipe field branches.momentum_encoder is True and branches.stop_gradient False; a momentum encoder "

@@ -1,6 +1,7 @@
 """What this machine provides to a pretraining: paths, devices, precision, cadence. Nothing here may move the result,
 except where its description says so."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -66,6 +67,7 @@ class Run:
             raise Refusal(f"run.threads is {self.threads}; it must be at least 1")
         if self.workers is not None and self.workers < 0:
             raise Refusal(f"run.workers is {self.workers}; it must be at least 0")
+        # Infinity is possible: only epochs are saved then.
         if not self.checkpoint_every_minutes > 0:
             raise Refusal(f"run.checkpoint_every_minutes is {self.checkpoint_every_minutes}; it must be above 0")
 
@@ -90,8 +92,8 @@ class Slurm:
         for name, least in {"nodes": 0, "gpus_per_node": 0, "cpus_per_gpu": 1, "memory_gb_per_node": 0}.items():
             if getattr(self, name) < least:
                 raise Refusal(f"slurm.{name} is {getattr(self, name)}; it must be at least {least}")
-        if not self.hours > 0:
-            raise Refusal(f"slurm.hours is {self.hours}; it must be above 0")
+        if not 0 < self.hours < math.inf:
+            raise Refusal(f"slurm.hours is {self.hours}; it must be above 0 and finite")
 
 
 def output_folder(run: Run, recipe_name: str) -> Path:

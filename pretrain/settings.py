@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pretrain.branches import METHODS, BranchRecipe
+from pretrain.finite import require_finite
 from results.refusal import Refusal
 
 IMAGENET_TRAIN_IMAGES = 1_281_167
@@ -45,6 +46,7 @@ class ViewRecipe:
     """Paper B.2: 0.1 for both views. Code: 0.0 for the first, 0.2 for the second. The threshold is 128 (code)."""
 
     def __post_init__(self) -> None:
+        require_finite(self)
         for name in ("flip", "jitter", "grayscale", "blur", "solarize"):
             value = getattr(self, f"{name}_probability")
             _require(0 <= value <= 1, f"{name}_probability", value, "a probability between 0 and 1")
@@ -96,6 +98,7 @@ class LossRecipe:
     Code: always the configured batch size, which shrinks the term on that one batch."""
 
     def __post_init__(self) -> None:
+        require_finite(self)
         for name in ("invariance_weight", "variance_weight", "covariance_weight"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "a weight of 0 or more")
         _require(self.gamma > 0, "gamma", self.gamma, "more than 0")
@@ -151,6 +154,7 @@ class Recipe:
     """Class folders the training folder should hold. Labels are never used."""
 
     def __post_init__(self) -> None:
+        require_finite(self)
         for name in ("epochs", "projector_width", "train_images", "class_count"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("base_lr", "trust_coefficient"):

@@ -1,16 +1,19 @@
 """Each refusal names the field, what was found and the remedy."""
 
 import json
+import math
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 import small
 
 from pretrain import preflight
+from pretrain.branches import BranchRecipe
 from pretrain.run import Run, Slurm
+from pretrain.settings import LossRecipe, Recipe, ViewRecipe
 from results.refusal import Refusal
 
 
@@ -100,9 +103,28 @@ def test_settings_of_the_machine_are_bounded(changes: dict[str, int], words: str
         Run(**changes)  # type: ignore[arg-type]
 
 
-def test_settings_of_the_cluster_are_bounded() -> None:
-    with pytest.raises(Refusal, match=r"slurm\.hours"):
-        Slurm(hours=0)
+@pytest.mark.parametrize("hours", [0, -1, math.nan, math.inf])
+def test_settings_of_the_cluster_are_bounded(hours: float) -> None:
+    with pytest.raises(Refusal, match=rf"slurm\.hours is {hours}"):
+        Slurm(hours=hours)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("settings", [Recipe(), LossRecipe(), ViewRecipe(), BranchRecipe()], ids=lambda one: type(one))
+def test_no_setting_of_a_recipe_may_be_infinite_or_no_number(
+    settings: Recipe | LossRecipe | ViewRecipe | BranchRecipe, value: float
+) -> None:
+    names = [one.name for one in fields(settings) if "float" in str(one.type)]
+    assert names
+    for name in names:
+        with pytest.raises(Refusal, match=f"{name}.* is .*{value}"):
+            replace(settings, **{name: value})  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize(("name", "value"), [("momentum", -0.1), ("momentum", 1.0), ("weight_decay", -1e-6)])
+def test_momentum_and_weight_decay_are_bounded(name: str, value: float) -> None:
+    with pytest.raises(Refusal, match=f"{name} is {value}"):
+        replace(small.RECIPE, **{name: value})  # type: ignore[arg-type]
 
 
 def test_a_second_user_of_a_run_folder_is_refused_and_the_first_named(tmp_path: Path) -> None:
