@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from results.checkpoints import checkpoint_digest
-from results.records import read_records
+from results.commands import read_aloud
 from results.refusal import Refusal
 from results.tasks import Request, Task, seems_done, tasks_of
 
@@ -38,7 +38,7 @@ class Submitted:
 
 def submit_jobs(request: Request, executor: Executor, partition: str, account: str, *, skip_doctor: bool) -> int:
     """Submit every task that is not done as a job; with the local executor, wait for them and tell how they ended."""
-    records, _ = read_records(request.records)
+    records, _ = read_aloud(request.records)
     tasks = tasks_of(request)
     digests = {checkpoint: checkpoint_digest(checkpoint) for checkpoint in {task.checkpoint for task in tasks}}
     waiting = [
@@ -127,13 +127,17 @@ def _slurm_parameters(gpus: int, after: tuple[str, ...], whatever_happens: bool,
         parameters["slurm_account"] = cluster.account
     if after:
         kind = "afterany" if whatever_happens else "afterok"
-        parameters["slurm_additional_parameters"] = {"dependency": f"{kind}:{':'.join(after)}"}
+        # Without the second one a job whose doctor was not content would wait in the queue for ever.
+        parameters["slurm_additional_parameters"] = {
+            "dependency": f"{kind}:{':'.join(after)}", "kill-on-invalid-dep": "yes",
+        }  # fmt: skip
     return parameters
 
 
 def _doctor_command(request: Request) -> list[str]:
     roots = [word for name, path in request.roots.items() for word in (f"--{name}", str(path))]
-    return [sys.executable, "-m", "results", "doctor", "--checkpoint", request.checkpoint, *roots]
+    places = ["--checkpoint", request.checkpoint, "--root", str(request.root)]
+    return [sys.executable, "-m", "results", "doctor", *places, *roots]
 
 
 def _report_command(request: Request) -> list[str]:

@@ -1,5 +1,6 @@
 """`explain CELL`: how it is measured, from which source, what is open, what others got, and why ours may differ."""
 
+import math
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -25,8 +26,10 @@ def explain(cell: str, records: Sequence[Record], delta: float | None = None) ->
     """Everything known about a cell; `delta` asks about a difference that was not measured here.
 
     Raises:
-        Refusal: no such cell.
+        Refusal: no such cell, or `delta` is no finite number.
     """
+    if delta is not None and not math.isfinite(delta):
+        raise Refusal(f"--delta is {delta}, expected a finite number of points")
     if cell not in targets():
         near = [name for name in targets() if cell.strip("/").split("/")[-1] in name or cell in name][:3]
         hint = f"; did you mean {' or '.join(near)}?" if near else ""

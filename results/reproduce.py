@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from results.checkpoints import checkpoint_digest
+from results.commands import read_aloud
 from results.doctor import examine, show
 from results.records import Record, read_records
 from results.refusal import Refusal
@@ -63,9 +64,7 @@ def reproduce(request: Request, *, dry_run: bool = False, skip_doctor: bool = Fa
     """
     tasks = tasks_of(request)
     digests = {checkpoint: checkpoint_digest(checkpoint) for checkpoint in {task.checkpoint for task in tasks}}
-    records, warnings = read_records(request.records)
-    for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+    records, _ = read_aloud(request.records)
     done = [task for task in tasks if seems_done(task, records, digests[task.checkpoint])]
     waiting = [task for task in tasks if task.data is not None and task not in done]
     if waiting and not (dry_run or skip_doctor):

@@ -8,8 +8,9 @@ from pathlib import Path
 from results import atomic
 from results.ablations import AblationRun, find_ablations
 from results.arranged import counts, headline
+from results.commands import read_aloud
 from results.compare import Comparison, compare
-from results.records import Record, read_records
+from results.records import Record
 from results.report.ablations import ablations_section
 from results.report.background import discrepancies_section, provenance_section, warnings_section
 from results.report.closer import closer_section
@@ -40,7 +41,7 @@ def write_report(records_folder: Path, runs_folder: Path, output: Path) -> Path:
     Raises:
         Refusal: `output` cannot be written.
     """
-    records, warnings = read_records(records_folder)
+    records, warnings = read_aloud(records_folder)
     runs, run_warnings = find_runs(runs_folder)
     comparison = compare(records, [*warnings, *run_warnings])
     atomic.write_text(

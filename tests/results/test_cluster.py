@@ -74,12 +74,25 @@ def test_slurm_gets_one_job_for_each_task_between_doctor_and_report(
     jobs = submit(tasks_of(request_of_two), request_of_two, cluster, skip_doctor=False)
     doctor, knn, linear, report = FakeExecutor.asked
     assert [job.after for job in jobs] == [(), ("101",), ("101",), ("102", "103")]
-    assert "results doctor --checkpoint random-init --imagenet" in doctor["command"] and "gpus_per_node" not in doctor
-    assert knn["slurm_additional_parameters"] == {"dependency": "afterok:101"}
+    places = f"--checkpoint random-init --root {request_of_two.root} --imagenet"
+    assert f"results doctor {places}" in doctor["command"] and "gpus_per_node" not in doctor
+    assert knn["slurm_additional_parameters"] == {
+        "dependency": "afterok:101", "kill-on-invalid-dep": "yes",
+    }  # fmt: skip
     assert (linear["gpus_per_node"], linear["slurm_partition"], linear["slurm_account"]) == (2, "gpu", "lab")
     assert linear["timeout_min"] > knn["timeout_min"] >= 60
-    assert report["slurm_additional_parameters"] == {"dependency": "afterany:102:103"}
+    assert report["slurm_additional_parameters"]["dependency"] == "afterany:102:103"
     assert "results report" in report["command"]
+
+
+def test_a_damaged_record_is_warned_of_before_jobs_are_submitted(
+    request_of_two: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(submitit, "AutoExecutor", FakeExecutor)
+    request_of_two.records.mkdir(parents=True)
+    (request_of_two.records / "cut.json").write_text("{")
+    assert submit_jobs(request_of_two, "slurm", "", "", skip_doctor=True) == 0
+    assert "cut.json: not a readable JSON record" in capsys.readouterr().err
 
 
 def test_a_job_that_slurm_refuses_is_one_clear_line(request_of_two: Request, monkeypatch: pytest.MonkeyPatch) -> None:

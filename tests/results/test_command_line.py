@@ -61,6 +61,8 @@ def test_a_miss_makes_the_status_1_and_a_warning_goes_to_stderr(tmp_path: Path, 
     [
         (("compare", "--against", "nobody"), "names no measured checkpoint"),
         (("explain", "table1/linear/top3"), "unknown cell 'table1/linear/top3'"),
+        (("explain", "table1/linear/top1", "--delta", "nan"), "--delta is nan, expected a finite number"),
+        (("explain", "table1/linear/top1", "--delta", "inf"), "--delta is inf, expected a finite number"),
         (("plan", "--hardware", "abacus"), "choose one of v100, a100, h100"),
         (("plan", "--hardware", "v100", "--gpus", "0"), "--gpus is 0"),
         (("reproduce", "--checkpoint", "none.pth"), "none.pth does not exist"),
