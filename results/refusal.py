@@ -19,9 +19,15 @@ def run_command_line(command: Callable[[], int | None]) -> None:
     try:
         status = command()
     except Refusal as refusal:
-        print(f"error: {refusal}", file=sys.stderr)
+        print(f"error: {_own_words(refusal)}", file=sys.stderr)
         sys.exit(USAGE_STATUS)
     except KeyboardInterrupt:
         print("interrupted; the same command continues where this one stopped", file=sys.stderr)
         sys.exit(INTERRUPTED_STATUS)
     sys.exit(status or 0)
+
+
+def _own_words(refusal: Refusal) -> str:
+    # torch's DataLoader puts a worker's whole traceback before what was said there; it ends with type and message.
+    kind = type(refusal)
+    return str(refusal).rpartition(f"{kind.__module__}.{kind.__qualname__}: ")[2].rstrip()

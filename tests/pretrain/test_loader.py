@@ -11,6 +11,7 @@ from PIL import Image
 from pretrain.loader import Batch, StepSampler, TwoViews, batches, epoch_order
 from pretrain.recipes import RECIPES
 from pretrain.settings import Recipe
+from results.refusal import run_command_line
 
 RECIPE = replace(RECIPES["demo"], global_batch_size=4, epochs=3)
 COUNT = 10
@@ -88,6 +89,20 @@ def test_the_reference_views_go_through_the_same_door(paths: list[Path]) -> None
     batch = steps(paths, fast=False, first=8)[0]
     assert batch.pixels_a.shape == (2, 3, 32, 32) and batch.pixels_a.dtype == torch.uint8
     assert (batch.colours_a[:, 0] == -1).all(), "colours are done already, so the device has nothing left to do"
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_truncated_image_is_one_line_that_names_it_whichever_process_reads_it(
+    workers: int, fast: bool, paths: list[Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.JPEG"
+    broken.write_bytes(paths[0].read_bytes()[:300])
+    with pytest.raises(SystemExit) as end:
+        run_command_line(lambda: len(steps([broken] * COUNT, workers=workers, fast=fast)))
+    assert end.value.code == 2
+    said = capfd.readouterr().err
+    assert said.startswith(f"error: {broken}: ") and said.endswith("; restore the file\n") and said.count("\n") == 1
 
 
 def test_building_a_loader_leaves_torchs_random_state_alone(paths: list[Path]) -> None:

@@ -118,7 +118,7 @@ def test_no_setting_of_a_recipe_may_be_infinite_or_no_number(
     assert names
     for name in names:
         with pytest.raises(Refusal, match=f"{name}.* is .*{value}"):
-            replace(settings, **{name: value})  # type: ignore[type-var]
+            replace(settings, **{name: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("name", "value"), [("momentum", -0.1), ("momentum", 1.0), ("weight_decay", -1e-6)])
