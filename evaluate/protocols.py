@@ -4,13 +4,30 @@ Each named instance is what its cells are measured with; `cards` tells where eve
 are the same settings with smaller numbers, fit for the digits corpus.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from results.refusal import Refusal
 
 Interpolation = Literal["bilinear", "bicubic"]
+
+
+def refuse_numbers_out_of_range(settings: Any, **ranges: tuple[float, float]) -> None:
+    """Each float in the protocol `settings`, alone or in a tuple, is finite; the fields of `ranges` lie within theirs.
+
+    Raises:
+        Refusal: naming the first field that does not, its value and what is expected.
+    """
+    for one in dataclasses.fields(settings):
+        value = getattr(settings, one.name)
+        numbers = [x for x in (value if isinstance(value, tuple) else (value,)) if isinstance(x, int | float)]
+        least, most = ranges.get(one.name, (-math.inf, math.inf))
+        if not all(math.isfinite(number) and least <= number <= most for number in numbers):
+            expected = "a finite number" if one.name not in ranges else f"at least {least:g}"
+            expected += f" and at most {most:g}" if math.isfinite(most) else ""
+            raise Refusal(f"protocol.{one.name} is {value}, expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,10 @@ class Probe:
     test_view: CenterView = field(default_factory=CenterView)
 
     def __post_init__(self) -> None:
-        """Refuse impossible combinations, naming the field and the remedy."""
+        """Refuse impossible numbers and combinations, naming the field and the remedy."""
+        refuse_numbers_out_of_range(
+            self, momentum=(0.0, 1.0), weight_decay=(0.0, math.inf), head_initial_std=(0.0, math.inf)
+        )
         for name in ("epochs", "global_batch_size", "statistics_batch_size"):
             if getattr(self, name) < 1:
                 raise Refusal(f"protocol.{name} is {getattr(self, name)}, expected at least 1")
@@ -116,6 +136,8 @@ class Probe:
 
 
 CELL_NEIGHBOURS = (20, 200)
+SMALLEST_TEMPERATURE = 0.002
+"""exp(1 / 0.002) = 1e217 still leaves room in float64 for a sum over every neighbour."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +156,13 @@ class Knn:
     test_view: CenterView = field(default_factory=CenterView)
 
     def __post_init__(self) -> None:
-        """Refuse a vote that measures no cell or divides by zero."""
+        """Refuse a vote that measures no cell, or whose exponentials overflow."""
+        sharpest = (SMALLEST_TEMPERATURE, math.inf)
+        refuse_numbers_out_of_range(self, temperature=sharpest, other_temperatures=sharpest)
         if not set(self.neighbours) & set(CELL_NEIGHBOURS) or min(self.neighbours) < 1:
             raise Refusal(
                 f"protocol.neighbours is {self.neighbours}, expected positive numbers with 20 or 200 among them"
             )
-        if min((self.temperature, *self.other_temperatures)) <= 0:
-            raise Refusal("protocol.temperature and other_temperatures must be positive")
 
     @property
     def dataset(self) -> str:

@@ -10,9 +10,11 @@ The unit of the VOC07+12 cell is the mean of five runs with seeds 0 to 4: fine-t
 from run to run (MoCo, detection/README.md), as much as the methods of Table 2 differ. One record is one seed.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from evaluate.protocols import refuse_numbers_out_of_range
 from results.refusal import Refusal
 
 FPN_LEVELS = 5
@@ -66,6 +68,13 @@ class DetectionProtocol:
 
     def __post_init__(self) -> None:
         """Raises Refusal naming the fields in conflict and the remedy."""
+        refuse_numbers_out_of_range(self, rpn_loss_weight=(0.0, math.inf), freeze_at=(0, 5))
+        counts = (self.regions_per_image, self.proposals_train, self.proposals_test, self.max_long_side)
+        if min(*counts, *self.anchor_sizes, *self.pixel_std) <= 0:
+            raise Refusal(
+                "protocol.regions_per_image, proposals_train, proposals_test, max_long_side, anchor_sizes and "
+                "pixel_std must be positive"
+            )
         if list(self.lr_drops) != sorted(set(self.lr_drops)) or not all(0 < d < self.iterations for d in self.lr_drops):
             raise Refusal(
                 f"protocol.lr_drops is {self.lr_drops} with protocol.iterations {self.iterations}; "

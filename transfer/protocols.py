@@ -5,9 +5,11 @@ leaves open follows VISSL's configuration for the same benchmark, which the auth
 A reading that the text does not bear out is a named variant, never a silent correction.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from evaluate.protocols import refuse_numbers_out_of_range
 from results.refusal import Refusal
 
 
@@ -110,6 +112,11 @@ class LinearProtocol:
 
     def __post_init__(self) -> None:
         """Raises Refusal naming the fields in conflict and the remedy."""
+        refuse_numbers_out_of_range(
+            self, momentum=(0.0, 1.0), weight_decay=(0.0, math.inf), image_size=(1, math.inf), crop_area=(0.0, 1.0)
+        )
+        if not 0 < self.crop_area[0] <= self.crop_area[1]:
+            raise Refusal(f"protocol.crop_area is {self.crop_area}; give two rising shares above 0")
         if self.cell_head not in {head.layer for head in self.heads}:
             raise Refusal(f"protocol.cell_head is {self.cell_head!r}, which is none of protocol.heads; add it there")
         if len({head.layer for head in self.heads}) < len(self.heads):
@@ -151,6 +158,11 @@ class SvmProtocol:
 
     def __post_init__(self) -> None:
         """Raises Refusal naming the fields in conflict and the remedy."""
+        refuse_numbers_out_of_range(
+            self, image_size=(1, math.inf), max_iterations=(1, math.inf), norm_epsilon=(0.0, math.inf)
+        )
+        if min(self.positive_weight, self.negative_weight, self.tolerance) <= 0:
+            raise Refusal("protocol.positive_weight, negative_weight and tolerance must be positive")
         if not self.costs or min(self.costs) <= 0:
             raise Refusal(f"protocol.costs is {self.costs}; give at least one positive cost")
         if self.folds < 2:

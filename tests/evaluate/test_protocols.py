@@ -108,7 +108,7 @@ def test_the_cosine_is_set_per_epoch_and_falls_to_zero_after_the_last() -> None:
         (lambda: RandomView(scale_min=0.0), r"train_view scale"),
         (lambda: CenterView(resize=200, crop=224), r"test_view\.crop is 224"),
         (lambda: Knn(neighbours=(10,)), r"20 or 200"),
-        (lambda: Knn(temperature=0.0), r"must be positive"),
+        (lambda: Knn(temperature=0.0), r"expected at least 0\.002"),
         (lambda: Run(limit=-1), r"run\.limit is -1"),
     ],
 )
@@ -160,3 +160,24 @@ def test_the_committed_cards_are_current() -> None:
     for name in full_size_names():
         found = (root / CARD_FOLDER / f"{name}.json").read_text(encoding="utf-8")
         assert found == card_json(name), "run `python -m evaluate cards`"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "field"),
+    [
+        ("linear", {"head_learning_rates": (0.1, math.nan)}, "head_learning_rates"),
+        ("linear", {"trunk_learning_rate": math.inf}, "trunk_learning_rate"),
+        ("linear", {"weight_decay": -1e-6}, "weight_decay"),
+        ("linear", {"weight_decay": math.nan}, "weight_decay"),
+        ("linear", {"momentum": 1.5}, "momentum"),
+        ("linear", {"momentum": -0.1}, "momentum"),
+        ("linear", {"head_initial_std": math.nan}, "head_initial_std"),
+        ("knn", {"temperature": math.nan}, "temperature"),
+        ("knn", {"temperature": 0.0}, "temperature"),
+        ("knn", {"temperature": 1e-4}, "temperature"),
+        ("knn", {"other_temperatures": (0.1, math.inf)}, "other_temperatures"),
+    ],
+)
+def test_numbers_that_are_none_or_out_of_range_are_refused(name: str, settings: dict[str, object], field: str) -> None:
+    with pytest.raises(Refusal, match=rf"protocol\.{field} is .*, expected"):
+        replace(PROTOCOLS[name], **settings)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,19 @@ def test_an_fpn_refuses_the_c4_heads_norm_and_a_wrong_number_of_anchors() -> Non
         replace(COCO, extra_norm_after_res5=True)
     with pytest.raises(Refusal, match="needs 5 sizes for an FPN, found 1"):
         replace(COCO, anchor_sizes=(32,))
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"base_lr": math.nan}, "base_lr"),
+        ({"rpn_loss_weight": -1.0}, "rpn_loss_weight"),
+        ({"pixel_mean": (math.inf, 0.0, 0.0)}, "pixel_mean"),
+        ({"pixel_std": (0.0, 1.0, 1.0)}, "pixel_std"),
+        ({"freeze_at": 6}, "freeze_at"),
+        ({"proposals_test": 0}, "proposals_test"),
+    ],
+)
+def test_numbers_that_are_none_or_out_of_range_are_refused(settings: dict[str, Any], field: str) -> None:
+    with pytest.raises(Refusal, match=rf"protocol\..*{field}"):
+        replace(COCO, **settings)

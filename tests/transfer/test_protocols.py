@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -120,3 +121,23 @@ def test_a_head_is_spelled_in_one_word(text: str, head: Head) -> None:
 def test_a_word_that_is_no_head_is_refused(text: str) -> None:
     with pytest.raises(Refusal, match="is not a head"):
         parse_head(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "field"),
+    [
+        ("inat18", {"peak_lr": math.nan}, "peak_lr"),
+        ("inat18", {"peak_lr": math.inf}, "peak_lr"),
+        ("places205", {"momentum": -0.9}, "momentum"),
+        ("places205", {"weight_decay": -1e-4}, "weight_decay"),
+        ("places205", {"crop_area": (0.5, 0.2)}, "crop_area"),
+        ("places205", {"crop_area": (0.5, 1.2)}, "crop_area"),
+        ("voc07", {"costs": (1.0, math.inf)}, "costs"),
+        ("voc07", {"tolerance": 0.0}, "tolerance"),
+        ("voc07", {"max_iterations": 0}, "max_iterations"),
+        ("voc07", {"norm_epsilon": -1.0}, "norm_epsilon"),
+    ],
+)
+def test_numbers_that_are_none_or_out_of_range_are_refused(name: str, settings: dict[str, object], field: str) -> None:
+    with pytest.raises(Refusal, match=rf"protocol\..*{field}"):
+        replace(PROTOCOLS[name], **settings)  # type: ignore[arg-type]
