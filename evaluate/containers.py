@@ -9,6 +9,7 @@ import pickle
 import struct
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def _globals_of_zip(path: Path) -> list[str]:
                 return globals_named(file)
     except Refusal:
         raise
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError) as error:
+    # Encrypted, or packed by a method that Python does not know: torch writes neither.
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError) as error:
         raise Refusal(f"{path} is damaged or truncated ({error}); copy it anew") from error
 
 

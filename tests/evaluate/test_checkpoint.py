@@ -3,6 +3,7 @@ import os
 import pickle
 import struct
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from checkpoint_layouts import save
 
 from evaluate.checkpoint import load_backbone
+from evaluate.containers import read_tree
 from evaluate.trunk import loaded_trunk, trunk_features
 from results.refusal import Refusal
 
@@ -277,3 +279,16 @@ def test_the_random_control_is_the_same_every_time_and_leaves_the_generator_alon
     first, second = load_backbone("random-init"), load_backbone("random-init")
     assert torch.equal(torch.rand(1), expected)
     assert_same(first.state_dict, second.state_dict)
+
+
+@pytest.mark.parametrize(("offset", "value"), [(8, 99), (6, 1)], ids=["packed by method 99", "encrypted"])
+def test_a_zip_file_that_torch_never_writes_is_refused(offset: int, value: int, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("weights/data.pkl", pickle.dumps({}))
+    content = bytearray(path.read_bytes())
+    # The field in the file's own header, and in the directory at the end, where it lies two bytes later.
+    content[offset] = content[content.index(b"PK\x01\x02") + offset + 2] = value
+    path.write_bytes(content)
+    with pytest.raises(Refusal, match="is damaged or truncated"):
+        read_tree(path)
