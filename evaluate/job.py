@@ -17,6 +17,7 @@ from results.records import DatasetIdentity, Measurement
 from results.refusal import Refusal
 
 RESULT_FILE = "result.json"
+LOCK_FILE = ".lock"
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,14 @@ def read_outcome(folder: Path) -> Outcome | None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this command alone.
+    """Hold `folder` for this command alone; one in which nothing but a refusal happened is taken away again.
 
     Raises:
         Refusal: another process works in it, or it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a")
+        file = (folder / LOCK_FILE).open("a")
     except OSError as error:
         raise Refusal(f"cannot use {folder}: {error.strerror}; choose another --run.output") from error
     with file:
@@ -87,4 +88,10 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise Refusal(f"{folder} is in use by another evaluation; wait for it or end it") from error
-        yield
+        try:
+            yield
+        except Refusal:
+            if [path.name for path in folder.iterdir()] == [LOCK_FILE]:
+                (folder / LOCK_FILE).unlink()
+                folder.rmdir()
+            raise

@@ -140,3 +140,16 @@ def test_a_result_whose_predictions_are_gone_is_measured_anew(digits_root: Path,
     with pytest.raises(AssertionError, match="measured again"):
         knn(tmp_path, digits_root)
     shutil.rmtree(tmp_path / "work")
+
+
+def test_a_refused_checkpoint_leaves_no_folder_and_an_unreadable_record_is_named(
+    digits_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "torn.json").write_text('{"digest"')
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"no weights")
+    with pytest.raises(Refusal, match="neither a torch nor a safetensors file"):
+        knn(tmp_path, digits_root, checkpoint=str(path))
+    assert list((tmp_path / "work").iterdir()) == []
+    assert "torn.json: not a readable JSON record" in capsys.readouterr().err
