@@ -1,5 +1,6 @@
 """Which weights are meant: a file, a known name, or the random control; with their digest. Torch-free."""
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluate.pretraining import read_card, recipe_name
+from results import atomic
 from results.records import CheckpointIdentity
 from results.refusal import Refusal
 
@@ -160,14 +162,36 @@ def _resolve_known(name: str) -> ResolvedWeights:
             f"{name} is not on this machine: run `python -m evaluate download {name}`, "
             f"or put {known.url} at {path} yourself"
         )
-    digest = file_sha256(path)
-    recorded = known.sha256 or (digest_file(path).read_text().strip() if digest_file(path).is_file() else "")
+    digest, kept = file_sha256(path), digest_file(path)
+    if not kept.is_file():
+        _keep_digest(name, path, digest)
+    recorded = known.sha256 or (kept.read_text().strip() if kept.is_file() else "")
     if not digest.startswith(recorded):
         raise Refusal(
             f"{path} is not the recorded {name} (SHA-256 {digest[:12]}…, recorded {recorded[:12]}…); "
             f"delete it and run `python -m evaluate download {name}`"
         )
     return ResolvedWeights(path, digest, known.label, known.url)
+
+
+def _keep_digest(name: str, path: Path, digest: str) -> None:
+    """A file put there by hand: check what is published of it; from now on it must stay what it is.
+
+    Raises:
+        Refusal: it has not the published MD5.
+    """
+    known = KNOWN_WEIGHTS[name]
+    if known.md5:
+        with path.open("rb") as file:
+            md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if not md5.startswith(known.md5):
+            raise Refusal(f"{path} is not the published {name} (MD5 {md5[:12]}…, published {known.md5}…); replace it")
+    elif not known.sha256:
+        print(f"warning: no published digest: {path} is taken for {name}, SHA-256 {digest}", file=sys.stderr)
+    # A cache that cannot be written is checked anew each time.
+    if not known.sha256:
+        with contextlib.suppress(OSError):
+            atomic.write_text(digest_file(path), digest + "\n")
 
 
 def _split(checkpoint: str) -> tuple[Path, str]:

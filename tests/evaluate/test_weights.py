@@ -9,7 +9,7 @@ import pytest
 
 from evaluate import weights
 from evaluate.download import download
-from evaluate.weights import KNOWN_WEIGHTS, KnownWeights, cached_file, resolve
+from evaluate.weights import KNOWN_WEIGHTS, KnownWeights, cached_file, digest_file, resolve
 from results.refusal import Refusal
 
 CONTENT = bytes(range(256)) * 20_000  # 5 MB
@@ -151,3 +151,33 @@ def test_the_supervised_network_is_no_row_of_the_semi_supervised_columns() -> No
     assert found.identity(cell="table1/linear/top1").label == "Supervised"
     assert found.identity(cell="table1/semi_1pct/top1").label == "Supervised (all labels)"
     assert found.identity("mine", "table1/semi_10pct/top5").label == "mine"
+
+
+def put_by_hand(monkeypatch: pytest.MonkeyPatch, **digests: str) -> Path:
+    monkeypatch.setitem(KNOWN_WEIGHTS, "some-weights", KnownWeights("Some", "https://example.org/w.pth", **digests))
+    path = cached_file("some-weights")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(CONTENT)
+    return path
+
+
+def test_a_file_put_by_hand_without_a_published_digest_is_warned_of_once_and_then_held_to_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = put_by_hand(monkeypatch)
+    resolve("some-weights")
+    assert "no published digest" in capsys.readouterr().err
+    resolve("some-weights")
+    assert not capsys.readouterr().err
+    path.write_bytes(CONTENT + b"!")
+    with pytest.raises(Refusal, match="is not the recorded some-weights"):
+        resolve("some-weights")
+
+
+def test_a_file_put_by_hand_has_the_published_md5(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_by_hand(monkeypatch, md5=hashlib.md5(CONTENT).hexdigest()[:8])
+    assert resolve("some-weights").sha256 == SHA256
+    digest_file(cached_file("some-weights")).unlink()
+    put_by_hand(monkeypatch, md5="abcdef01")
+    with pytest.raises(Refusal, match="is not the published some-weights"):
+        resolve("some-weights")
