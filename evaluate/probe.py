@@ -19,7 +19,7 @@ from evaluate.plan import Plan
 from evaluate.predictions import Predictions, image_names, write_predictions
 from evaluate.probe_state import load_state, save_state
 from evaluate.protocols import Probe
-from evaluate.trunk import trunk_features
+from evaluate.trunk import keep_running_statistics, trunk_features
 from pretrain.distributed import World, broadcast_object, gather_objects, sum_over_ranks
 from results.refusal import Refusal
 
@@ -99,7 +99,7 @@ class ProbeTraining:
         for position in range(self.world.rank, len(chunks), self.world.size):
             images = normalised(next(pixels), self.world.device)
             # The released code lets the first of its ranks keep the running statistics; so does the first chunk here.
-            _keep_running_statistics(self.trunk, position == 0)
+            keep_running_statistics(self.trunk, position == 0)
             features = trunk_features(self.trunk, images, self.job.run.precision)  # (n, 2048)
             losses = self.heads.loss_sums(features, self.labels[chunks[position]]) / count  # (heads,)
             losses.sum().backward()  # type: ignore[no-untyped-call]
@@ -245,10 +245,3 @@ class _Lazy:
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         return self.plan.draws_from(self.step, self.rank)
-
-
-def _keep_running_statistics(trunk: nn.Module, keep: bool) -> None:
-    """In training mode, let this forward pass move the running means and variances, or leave them alone."""
-    for module in trunk.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 0.1 if keep else 0.0

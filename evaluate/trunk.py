@@ -40,3 +40,10 @@ def state_digest(module: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def keep_running_statistics(trunk: nn.Module, keep: bool) -> None:
+    """In training mode, let the next forward pass move the running means and variances, or leave them alone."""
+    for module in trunk.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.1 if keep else 0.0

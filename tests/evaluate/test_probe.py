@@ -214,9 +214,7 @@ def test_the_log_of_lost_work_is_dropped_and_a_cut_line_too(tmp_path: Path) -> N
 
 
 def test_a_diverged_probe_stops_and_leaves_no_outcome(digits_root: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        Refusal, match=r"linear-demo: diverged by step \d+ .*head_learning_rates 1e\+38; nothing"
-    ):
+    with pytest.raises(Refusal, match=r"linear-demo: diverged by step \d+ .*head_learning_rates 1e\+38; nothing"):
         measure(tmp_path, digits_root, "linear-demo", head_learning_rates=(1e38,), weight_decay=1e6)
     (folder,) = (tmp_path / "work").glob("linear-demo-*")
     assert not (folder / "result.json").exists()
