@@ -18,6 +18,10 @@ from evaluate.protocols import Knn, Probe
 from evaluate.trunk import loaded_trunk, state_digest
 from pretrain.distributed import World, gather_objects
 from results.records import Measurement
+from results.refusal import Refusal
+
+OTHER_METHODS = ("Barlow Twins", "MoCo v2", "MoCo v1", "SwAV", "SimSiam", "DINO", "PyContrast", "PCL")
+"""How `formats` begins the names of layouts that are one method's own, but not VICReg's."""
 
 
 def measure(job: Job, world: World) -> Outcome:
@@ -28,6 +32,7 @@ def measure(job: Job, world: World) -> Outcome:
     """
     _exact_float32()
     backbone = load_backbone(job.weights)
+    _refuse_another_method(job, backbone.source)
     if world.is_first:
         _say(f"{job.weights.origin}: {backbone.source}, SHA-256 {job.weights.sha256[:12]}…")
         for warning in backbone.warnings:
@@ -134,6 +139,13 @@ def _features(job: Job, protocol: Knn, trunk: nn.Module, split: str, images: Ima
         job.weights.sha256, protocol.test_view, job.run.precision, job.dataset.fingerprint, split, job.subset
     )
     return cached_features(key, images.paths, trunk, root=job.run.output, world=world, workers=job.run.workers)
+
+
+def _refuse_another_method(job: Job, source: str) -> None:
+    """A file that names no row is taken for the method's, unless its layout says whose it is."""
+    found = next((method for method in OTHER_METHODS if source.startswith(method)), None)
+    if found and job.weights.label_assumed and not job.run.label:
+        raise Refusal(f"{job.weights.path} looks like {found}'s ({source}); give --run.label, as '{found}'")
 
 
 def _exact_float32() -> None:

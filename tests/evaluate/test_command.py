@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from small_trunk import measure, records_of, use_tiny_trunk
 
 from evaluate import work
@@ -153,3 +154,13 @@ def test_a_refused_checkpoint_leaves_no_folder_and_an_unreadable_record_is_named
         knn(tmp_path, digits_root, checkpoint=str(path))
     assert list((tmp_path / "work").iterdir()) == []
     assert "torn.json: not a readable JSON record" in capsys.readouterr().err
+
+
+def test_another_methods_checkpoint_is_not_taken_for_vicreg(
+    digits_root: Path, tmp_path: Path, resnet50_state: dict[str, torch.Tensor]
+) -> None:
+    path = tmp_path / "swav.pth.tar"
+    state = {f"module.{name}": tensor for name, tensor in resnet50_state.items()}
+    torch.save({**state, "module.prototypes.weight": torch.zeros(3000, 128)}, path)
+    with pytest.raises(Refusal, match=r"looks like SwAV's .*give --run\.label"):
+        knn(tmp_path, digits_root, checkpoint=str(path))
