@@ -153,6 +153,25 @@ def test_a_failure_of_vissl_is_explained_by_the_last_lines_of_its_log(
         vissl.measure(job(digits_root / "places205", tmp_path / "run"))
 
 
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_two_processes_over_gloo_train_together_as_several_gpus_would(
+    digits_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = vissl._machine
+    monkeypatch.setattr(vissl, "_machine", lambda job: replace(alone(job), processes=2))
+    (found,) = vissl.measure(job(digits_root / "places205", tmp_path / "run")).measurements
+    assert len(found.details["top1_by_epoch"]["res5avg"]) == 2
+    assert "world_size: 2, rank: 0" in (tmp_path / "run" / "vissl.log").read_text()
+
+
+@pytest.mark.gpu
+def test_vissl_trains_on_the_gpus_of_this_machine(digits_root: Path, tmp_path: Path) -> None:
+    outcome = vissl.measure(job(digits_root / "places205", tmp_path / "run", device="cuda"))
+    assert outcome.accelerator.startswith(f"{torch.cuda.device_count()} x ")
+    assert len(outcome.measurements[0].details["top1_by_epoch"]["res5avg"]) == 2
+
+
 def test_a_port_in_use_is_refused_before_anything_starts(digits_root: Path, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("localhost", 0))
