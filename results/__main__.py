@@ -8,9 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from results.records import DEFAULT_FOLDER
 from results.refusal import run_command_line
-
-RECORDS = Path("runs/records")
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ Roots = Annotated[DataRoots, tyro.conf.arg(name="")]
 
 
 def compare(
-    records: Path = RECORDS,
+    records: Path = DEFAULT_FOLDER,
     format: Literal["terminal", "markdown", "csv", "latex", "json"] = "terminal",
     against: str = "",
     strict: bool = False,
@@ -97,7 +96,7 @@ def reproduce(
     return run(request, dry_run=dry_run, skip_doctor=skip_doctor)
 
 
-def report(records: Path = RECORDS, runs: Path = Path("runs"), output: Path = Path("report.html")) -> int:
+def report(records: Path = DEFAULT_FOLDER, runs: Path = Path("runs"), output: Path = Path("report.html")) -> int:
     """Write one self-contained HTML page: comparison, curves, pictures, discrepancies, provenance.
 
     Args:
@@ -112,7 +111,7 @@ def report(records: Path = RECORDS, runs: Path = Path("runs"), output: Path = Pa
     return 0
 
 
-def plan(records: Path = RECORDS, hardware: str = "", gpus: tuple[int, ...] = ()) -> int:
+def plan(records: Path = DEFAULT_FOLDER, hardware: str = "", gpus: tuple[int, ...] = ()) -> int:
     """Hours, GPU-hours, disk and memory of every cell not yet measured, cheapest evidence first.
 
     Args:
@@ -138,7 +137,9 @@ def doctor(roots: Roots, checkpoint: str = "", root: Path = Path("runs")) -> int
     return show(examine(roots.given(), checkpoint, root))
 
 
-def explain(cell: Annotated[str, tyro.conf.Positional], records: Path = RECORDS, delta: float | None = None) -> int:
+def explain(
+    cell: Annotated[str, tyro.conf.Positional], records: Path = DEFAULT_FOLDER, delta: float | None = None
+) -> int:
     """How a cell is measured, from which sources, what is open, what others got, and the likely causes of a difference.
 
     Args:
@@ -151,7 +152,7 @@ def explain(cell: Annotated[str, tyro.conf.Positional], records: Path = RECORDS,
     return explain_cell(cell, records, delta)
 
 
-def claims(records: Path = RECORDS, runs: Path = Path("runs")) -> int:
+def claims(records: Path = DEFAULT_FOLDER, runs: Path = Path("runs")) -> int:
     """Print, as Markdown, which of the paper's claims about its ablations hold for the runs measured so far.
 
     Args:

@@ -8,7 +8,8 @@ from results.against import duels
 from results.compare import compare
 from results.explain import explain
 from results.formats import Format, render
-from results.records import Record, read_records
+from results.records import DEFAULT_FOLDER, Record, read_records
+from results.refusal import Refusal
 from results.report.ablations import markdown
 from results.tables import TITLES, targets, tolerances
 
@@ -17,9 +18,9 @@ def compare_records(folder: Path, form: Format, against: str, strict: bool) -> i
     """Print the comparison of the records in `folder`; the exit status is the comparison's.
 
     Raises:
-        Refusal: `against` names no checkpoint, or several.
+        Refusal: there is no such folder, or `against` names no checkpoint, or several.
     """
-    records, warnings = read_aloud(folder)
+    records, warnings = read_aloud(existing(folder))
     comparison = compare(records, warnings, duels(records, folder, against) if against else ())
     sys.stdout.write(render(comparison, form))
     return comparison.status(strict=strict)
@@ -27,13 +28,13 @@ def compare_records(folder: Path, form: Format, against: str, strict: bool) -> i
 
 def explain_cell(cell: str, folder: Path, delta: float | None) -> int:
     """Print what is known about a cell."""
-    sys.stdout.write(explain(cell, read_aloud(folder)[0], delta))
+    sys.stdout.write(explain(cell, read_aloud(existing(folder))[0], delta))
     return 0
 
 
 def print_claims(folder: Path, runs_folder: Path) -> int:
     """Print the paper's claims about its ablations with what was measured."""
-    sys.stdout.write(markdown(find_ablations(read_aloud(folder)[0], runs_folder)))
+    sys.stdout.write(markdown(find_ablations(read_aloud(existing(folder))[0], runs_folder)))
     return 0
 
 
@@ -45,6 +46,18 @@ def list_cells() -> int:
             if target.table == table:
                 print(f"  {cell:42} {target.row:42} {target.value:5.1f} ± {tolerances()[cell].tolerance:g}")
     return 0
+
+
+def existing(folder: Path) -> Path:
+    """The folder of records, which must be one; only the default may be missing, while nothing was measured yet.
+
+    Raises:
+        Refusal: it is a file, or was mistyped.
+    """
+    if not folder.is_dir() and (folder != DEFAULT_FOLDER or folder.exists()):
+        kind = "is not a folder" if folder.exists() else "does not exist"
+        raise Refusal(f"--records {folder} {kind}; give the folder that holds the records")
+    return folder
 
 
 def read_aloud(folder: Path) -> tuple[list[Record], list[str]]:

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from results.commands import read_aloud
+from results.commands import existing, read_aloud
 from results.compare import compare
 from results.costs import SCALING, Hardware, known_hardware
 from results.plan import Step, plan
@@ -32,7 +32,7 @@ def print_plan(folder: Path, name: str, gpu_counts: tuple[int, ...]) -> int:
         raise Refusal(f"--gpus is {min(gpu_counts)}, expected at least 1")
     if name and name not in known_hardware():
         raise Refusal(f"--hardware is {name!r}; choose one of {', '.join(known_hardware())}, or leave it out to probe")
-    records, _ = read_aloud(folder)
+    records, _ = read_aloud(existing(folder))
     hardware = known_hardware()[name] if name else probe()[0]
     steps = plan(compare(records), hardware, gpu_counts)
     sys.stdout.write(render_plan(steps, hardware, gpu_counts, free_disk_gib(folder)))

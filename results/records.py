@@ -18,11 +18,12 @@ from results.refusal import Refusal
 from results.settings import canonical_json
 
 __all__ = [
-    "CheckpointIdentity", "DatasetIdentity", "Measurement", "Record", "RecordKey", "find", "key_of", "read_record",
-    "read_records", "write_record",
+    "DEFAULT_FOLDER", "CheckpointIdentity", "DatasetIdentity", "Measurement", "Record", "RecordKey", "find", "key_of",
+    "read_record", "read_records", "write_record",
 ]  # fmt: skip
 
 ATTACHMENTS = "attachments"
+DEFAULT_FOLDER = Path("runs/records")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from results.records import Record, write_record
+from results.commands import compare_records, explain_cell, print_claims
+from results.plan_text import print_plan
+from results.records import DEFAULT_FOLDER, Record, write_record
+from results.refusal import Refusal
 
 ROOT = Path(__file__).parents[2]
 Make = Callable[..., Record]
@@ -42,9 +45,28 @@ def test_500_records_are_compared_in_under_two_seconds_and_without_torch(
 
 
 def test_an_empty_folder_gives_the_whole_table_as_not_run(tmp_path: Path) -> None:
-    done = run("compare", "--records", str(tmp_path / "none"))
+    done = run("compare", "--records", str(tmp_path))
     assert done.returncode == 0 and done.stdout.count("· not run") == 61 and done.stderr == ""
     assert run("compare", "--records", str(tmp_path), "--strict").returncode == 1
+
+
+def test_only_the_default_folder_may_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert compare_records(DEFAULT_FOLDER, "terminal", "", strict=False) == 0
+    assert capsys.readouterr().out.count("· not run") == 61
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "records").write_text("a file")
+    for folder, complaint in ((Path("runs/recods"), "does not exist"), (DEFAULT_FOLDER, "is not a folder")):
+        for command in (
+            lambda folder: compare_records(folder, "csv", "", strict=False),
+            lambda folder: explain_cell("table1/linear/top1", folder, None),
+            lambda folder: print_claims(folder, tmp_path),
+            lambda folder: print_plan(folder, "a100", (1,)),
+        ):
+            with pytest.raises(Refusal, match=complaint):
+                command(folder)
 
 
 def test_a_miss_makes_the_status_1_and_a_warning_goes_to_stderr(tmp_path: Path, make_record: Make) -> None:
@@ -59,6 +81,7 @@ def test_a_miss_makes_the_status_1_and_a_warning_goes_to_stderr(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("compare", "--records", "/typo"), "--records /typo does not exist; give the folder that holds the records"),
         (("compare", "--against", "nobody"), "names no measured checkpoint"),
         (("explain", "table1/linear/top3"), "unknown cell 'table1/linear/top3'"),
         (("explain", "table1/linear/top1", "--delta", "nan"), "--delta is nan, expected a finite number"),
@@ -71,7 +94,8 @@ def test_a_miss_makes_the_status_1_and_a_warning_goes_to_stderr(tmp_path: Path, 
     ],
 )
 def test_a_mistake_is_one_clear_line_and_status_2(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
-    done = run(*arguments, *(() if arguments[0] == "reproduce" else ("--records", str(tmp_path))))
+    given = arguments[0] == "reproduce" or "--records" in arguments
+    done = run(*arguments, *(() if given else ("--records", str(tmp_path))))
     assert done.returncode == 2 and done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ") and words in line
