@@ -10,7 +10,7 @@ from results.expectations import DigitsLine, judge_digits
 from results.groups import Group, group_records
 from results.records import Record
 from results.statistics import Summary
-from results.tables import PaperNumber, later_numbers, method_of, paper_number, targets, tolerances
+from results.tables import PaperNumber, comparable_number, later_numbers, method_of, targets, tolerances
 
 Verdict = Literal["within", "below", "above", "deviates", "not run", "no claim"]
 
@@ -28,7 +28,7 @@ MEANINGS: dict[Verdict, str] = {
     "above": "higher than the paper's number by more than the tolerance",
     "deviates": "measured with other settings, or on a part of the data, and therefore never counted",
     "not run": "no record",
-    "no claim": "measured, and the paper prints no number for it (a control)",
+    "no claim": "measured, and the paper prints no number that it could meet (a control)",
 }
 MISSES = ("below", "above")
 
@@ -103,7 +103,7 @@ def _cell_lines(target: PaperNumber, groups: Sequence[Group]) -> list[Line]:
 
 def _line(target: PaperNumber, group: Group) -> Line:
     row = target.row if group.label == method_of(target) else group.label
-    number = paper_number(target.cell, row)
+    number = comparable_number(target.cell, row)
     comparable = number is not None and group.first.measurement.unit == number.unit
     delta = group.summary.mean - number.value if number and comparable else None
     tolerance = tolerances()[target.cell].tolerance

@@ -21,6 +21,7 @@ TITLES = {
     "batch_size": "Section 5: batch size, 100 epochs",
 }
 METHOD = "VICReg"
+SUPERVISED = "Supervised"
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,15 @@ def paper_number(cell: str, row: str) -> PaperNumber | None:
     if row not in found and len(found) == 1 and row == method_of(target):
         return target
     return found.get(row)
+
+
+def comparable_number(cell: str, row: str) -> PaperNumber | None:
+    """What a checkpoint of `row` can be compared with.
+
+    None also for Table 1's "Supervised" with 1 % and 10 % of the labels: networks trained from scratch on those alone,
+    of which the supervised control, pretrained on all labels and fine-tuned, is none.
+    """
+    return None if row == SUPERVISED and cell.startswith("table1/semi_") else paper_number(cell, row)
 
 
 def method_of(number: PaperNumber) -> str:
