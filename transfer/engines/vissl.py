@@ -25,14 +25,13 @@ from results.refusal import Refusal
 from transfer.convert import write
 from transfer.engines import vissl_config
 from transfer.engines.child import follow
-from transfer.engines.vissl_metrics import METRICS_FILE, iterations, measurement, read_metrics
+from transfer.engines.vissl_metrics import METRICS_FILE, iterations, measurement, read_metrics, unreadable_images
 from transfer.job import Job, Outcome
 from transfer.protocols import LinearProtocol
 from transfer.run import LinearRun
 
 WORKER = "transfer.engines.vissl_worker"
 PLAN_FILE, PROOF_FILE, LOG_FILE = "plan.json", "proof.json", "vissl.log"
-UNREADABLE_FILE = "unreadable.json"
 
 
 def measure(job: Job[LinearProtocol, LinearRun]) -> Outcome:
@@ -55,7 +54,8 @@ def measure(job: Job[LinearProtocol, LinearRun]) -> Outcome:
         "threads": _threads(machine),
     }
     atomic.write_text(job.folder / PLAN_FILE, json.dumps(plan, indent=1))
-    unreadable = _train(job, machine, len(train.paths))
+    _train(job, machine, len(train.paths))
+    unreadable = _unreadable(job.folder / LOG_FILE)
     found = measurement(job.protocol, read_metrics(machine.folder), len(val.paths), "vissl")
     proof = json.loads((job.folder / PROOF_FILE).read_text(encoding="utf-8"))
     details = {**found.details, "conversion": proof, "unreadable_images": unreadable}
@@ -133,29 +133,27 @@ def _write_weights(job: Job[LinearProtocol, LinearRun], weights: Path) -> None:
         write(backbone.state_dict, "vissl", weights)
 
 
-def _train(job: Job[LinearProtocol, LinearRun], machine: vissl_config.Machine, train_count: int) -> list[str]:
-    """Run VISSL unless its metrics are complete already; the images that it could not read, sorted."""
-    unreadable = _read_unreadable(job.folder / UNREADABLE_FILE)
+def _train(job: Job[LinearProtocol, LinearRun], machine: vissl_config.Machine, train_count: int) -> None:
+    """Run VISSL unless its metrics are complete already."""
     if len(read_metrics(machine.folder)) == job.protocol.epochs and (job.folder / PROOF_FILE).exists():
-        return sorted(unreadable)
+        return
     # VISSL takes a run with a final checkpoint for finished, although the last epoch's test comes after it.
     for final in machine.folder.glob("model_final_checkpoint*"):
         final.unlink()
     total = job.protocol.epochs * math.ceil(train_count / job.protocol.global_batch_size)
     lines = follow("VISSL", WORKER, [str(job.folder)], job.folder / LOG_FILE, _environment(machine))
-    events = iterations(lines, total, unreadable)
+    events = iterations(lines, total)
     print(f"VISSL starts; its log is {job.folder / LOG_FILE}", flush=True)
     first = next(events)  # before the clock of the progress bar starts: VISSL takes a while to load
     for _ in track(itertools.chain([first], events), f"VISSL {job.protocol_name}", total):
         pass
-    atomic.write_text(job.folder / UNREADABLE_FILE, json.dumps(sorted(unreadable)))
-    for path in sorted(unreadable)[:5]:
+
+
+def _unreadable(log: Path) -> list[str]:
+    found = unreadable_images(log)
+    for path in found[:5]:
         print(f"warning: {path} cannot be decoded; VISSL used a grey square instead", flush=True)
-    return sorted(unreadable)
-
-
-def _read_unreadable(file: Path) -> set[str]:
-    return set(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else set()
+    return found
 
 
 def _environment(machine: vissl_config.Machine) -> dict[str, str]:

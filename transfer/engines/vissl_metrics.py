@@ -24,21 +24,26 @@ class EpochMetrics:
     heads: Mapping[str, Mapping[str, float]]
 
 
-def iterations(lines: Iterable[str], total: int, unreadable: set[str]) -> Iterator[int]:
+def iterations(lines: Iterable[str], total: int) -> Iterator[int]:
     """Yield every finished training iteration once, from VISSL's log lines, which come every few iterations.
 
-    Images that VISSL reports as unreadable (it trains on a grey square in their place) are added to `unreadable`.
     A resumed run starts where its first line says. Whatever the log left out is yielded at its end.
     """
     done = 0
     for line in lines:
-        if found := _UNREADABLE.search(line):
-            unreadable.add(found.group(1))
         if found := _ITERATION.search(line):
             reached = min(int(found.group(1)), total)
             yield from range(done, reached)
             done = max(done, reached)
     yield from range(done, total)
+
+
+def unreadable_images(log: Path) -> list[str]:
+    """The images, sorted, that VISSL could not read in any session of `log`; it trained on grey squares instead."""
+    if not log.exists():
+        return []
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        return sorted({found.group(1) for line in lines if (found := _UNREADABLE.search(line))})
 
 
 def read_metrics(folder: Path) -> list[EpochMetrics]:

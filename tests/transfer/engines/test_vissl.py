@@ -232,6 +232,25 @@ def test_a_finished_run_is_read_and_not_trained_again(digits_root: Path, tmp_pat
     assert not (tmp_path / "run" / "vissl.log").exists()
 
 
+def test_a_run_killed_between_its_last_epoch_and_its_last_test_is_not_taken_for_finished(
+    digits_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = job(digits_root / "places205", tmp_path / "run")
+    final = tmp_path / "run" / "vissl" / "model_final_checkpoint_phase1.torch"
+    final.parent.mkdir()
+    final.write_bytes(b"")
+    started: list[bool] = []
+
+    def follow(*arguments: object) -> list[str]:
+        started.append(final.exists())
+        return []
+
+    monkeypatch.setattr(vissl, "follow", follow)
+    with pytest.raises(Refusal, match="vissl measured 0 of 2 epochs"):
+        vissl.measure(one)
+    assert started == [False]
+
+
 def test_the_threads_of_the_user_are_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = vissl.vissl_config.Machine(1, False, 0, Path(), Path(), 0)
     monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "3")

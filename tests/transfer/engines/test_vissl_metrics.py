@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from results.refusal import Refusal
-from transfer.engines.vissl_metrics import EpochMetrics, iterations, measurement, read_metrics
+from transfer.engines.vissl_metrics import EpochMetrics, iterations, measurement, read_metrics, unreadable_images
 from transfer.protocols import PROTOCOLS, LinearProtocol
 
 LOG = [
@@ -34,17 +34,18 @@ def demo() -> LinearProtocol:
 
 
 def test_each_iteration_is_counted_once_and_the_rest_at_the_end() -> None:
-    assert list(iterations(LOG, 8, set())) == list(range(8))
+    assert list(iterations(LOG, 8)) == list(range(8))
 
 
-def test_unreadable_images_are_collected_by_path() -> None:
-    unreadable: set[str] = set()
-    list(iterations(LOG, 8, unreadable))
-    assert unreadable == {"/data/a b.jpg"}
+def test_unreadable_images_of_all_sessions_are_collected_by_path(tmp_path: Path) -> None:
+    other = LOG[-1].replace("a b.jpg", "c.jpg")
+    (tmp_path / "log").write_text("\n".join([*LOG, *LOG, other]))
+    assert unreadable_images(tmp_path / "log") == ["/data/a b.jpg", "/data/c.jpg"]
+    assert unreadable_images(tmp_path / "absent") == []
 
 
 def test_a_resumed_run_starts_where_its_first_line_says() -> None:
-    seen = iterations(["x [ep: 3] iter: 70; lr: 0.1"], 100, set())
+    seen = iterations(["x [ep: 3] iter: 70; lr: 0.1"], 100)
     assert [next(seen) for _ in range(70)][-1] == 69
 
 
