@@ -1,5 +1,6 @@
 """The Makefile offers the words people rely on and refuses a missing variable before it does anything."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -15,7 +16,11 @@ WORDS = [
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    # As a person would call it, also when this very test was started by `make test`.
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
+    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_help_lists_every_word_with_an_explanation() -> None:
