@@ -95,7 +95,7 @@ SMOKE_DATA = $(foreach name,imagenet places205 inat18 voc coco,$(if $($(shell ec
 smoke: $(READY) ## the demo's path with fewer epochs; with IMAGENET=, COCO=, ... on a small subset of your own data sets
 	@$(PY) -m data digits --root $(RUNS)/smoke/digits
 	@$(PY) -m pretrain demo --run.data $(or $(IMAGENET),$(RUNS)/smoke/digits/imagenet) --run.output $(RUNS)/smoke/pretrain \
-		--run.limit 512 --recipe.epochs 1
+		--run.limit 320 --recipe.epochs 2
 	@$(PY) -m results reproduce --scale smoke --checkpoint $(RUNS)/smoke/pretrain/resnet50.pth --root $(RUNS)/smoke $(SMOKE_DATA)
 	@$(PY) -m results report --records $(RUNS)/smoke/records --runs $(RUNS)/smoke --output $(RUNS)/smoke/report.html
 	@$(PY) -m results compare --records $(RUNS)/smoke/records
