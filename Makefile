@@ -107,8 +107,8 @@ test-all: $(READY) ## the slow tests too
 	@$(PY) -m pytest -n auto -m "not gpu" $(ARGS)
 
 lint: $(READY) ## ruff and mypy (strict)
-	@$(PY) -m ruff check .
-	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check --no-cache .
+	@$(PY) -m ruff format --no-cache --check .
 	@$(PY) -m mypy
 
 format: $(READY) ## let ruff format and mend what it can

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 import torch
-from evaluate.checkpoint import Backbone, load_backbone
 
+from evaluate.checkpoint import Backbone, load_backbone
 from results.refusal import Refusal
 from transfer import keymap
 from transfer.proof import Proof, prove_torchvision
