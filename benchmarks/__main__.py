@@ -1,6 +1,7 @@
 """`python -m benchmarks`: this suite against a textbook baseline, in turns, with targets."""
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from benchmarks.child import measured
 from benchmarks.rows import ROWS, Row, chosen
 from results import provenance
 from results.refusal import Refusal, run_command_line
+from results.usage import deferred, usage_errors_in_one_line
 
 HELP = (
     f"""Measure this suite against a textbook baseline (benchmarks/textbook.py: Algorithm 1 as printed, PIL and
@@ -94,5 +96,12 @@ def _accelerator() -> str:
     return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
 
 
+def main() -> int:
+    """Read the command line and run the rows it asks for."""
+    with usage_errors_in_one_line():
+        command: Callable[[], int] = tyro.cli(deferred(benchmarks), prog="python -m benchmarks", description=HELP)
+    return command()
+
+
 if __name__ == "__main__":
-    run_command_line(lambda: tyro.cli(benchmarks, description=HELP))
+    run_command_line(main)

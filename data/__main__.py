@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from results.refusal import run_command_line
+from results.usage import usage_errors_in_one_line
 
 Checkable = Literal["imagenet", "imagenet_1pct", "imagenet_10pct", "places205", "inat18", "voc07", "voc0712", "coco"]
 Preparable = Literal["places205", "inat18", "voc07"]
@@ -86,7 +87,8 @@ Command = (
 
 def main() -> int:
     """Run the subcommand and return the exit status."""
-    command = tyro.cli(Command, prog="python -m data", description=__doc__)
+    with usage_errors_in_one_line():
+        command = tyro.cli(Command, prog="python -m data", description=__doc__)
     if isinstance(command, Digits):
         return _digits(command)
     return _doctor(command) if isinstance(command, Doctor) else _prepare(command)

@@ -14,6 +14,7 @@ from evaluate.protocols import PROTOCOLS, Protocol
 from evaluate.run import Run
 from evaluate.weights import KNOWN_WEIGHTS
 from results.refusal import Refusal, run_command_line
+from results.usage import deferred, usage_errors_in_one_line
 
 Command = Callable[..., int]
 
@@ -96,7 +97,12 @@ def _command(name: str, named: Protocol) -> Command:
 def main() -> int:
     """Read the command line and run the chosen subcommand."""
     words = ["--run.dry-run" if word == "--dry-run" else word for word in sys.argv[1:]]
-    return tyro.extras.subcommand_cli_from_dict(commands(), prog="python -m evaluate", description=__doc__, args=words)
+    noted = {name: deferred(command) for name, command in commands().items()}
+    with usage_errors_in_one_line():
+        command: Callable[[], int] = tyro.extras.subcommand_cli_from_dict(
+            noted, prog="python -m evaluate", description=__doc__, args=words
+        )
+    return command()
 
 
 if __name__ == "__main__":

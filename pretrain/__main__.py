@@ -15,6 +15,7 @@ from pretrain.run import Run, Slurm
 from pretrain.settings import Recipe
 from pretrain.sweep import Sweep, Table
 from results.refusal import run_command_line
+from results.usage import deferred, usage_errors_in_one_line
 
 
 def main() -> int:
@@ -24,10 +25,12 @@ def main() -> int:
     arguments = [dry_run if argument == "--dry-run" else argument for argument in sys.argv[1:]]
     commands = {name: _command(name, named) for name, named in NAMED_RECIPES.items()}
     commands["sweep"] = _sweep
-    status: int = tyro.extras.subcommand_cli_from_dict(
-        commands, prog="python -m pretrain", description=__doc__, args=arguments
-    )
-    return status
+    noted = {name: deferred(command) for name, command in commands.items()}
+    with usage_errors_in_one_line():
+        command: Callable[[], int] = tyro.extras.subcommand_cli_from_dict(
+            noted, prog="python -m pretrain", description=__doc__, args=arguments
+        )
+    return command()
 
 
 def _sweep(

@@ -10,6 +10,7 @@ import tyro
 
 from results.records import DEFAULT_FOLDER
 from results.refusal import run_command_line
+from results.usage import deferred, usage_errors_in_one_line
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,12 @@ COMMANDS: dict[str, Callable[..., int]] = {
 
 def main() -> int:
     """Read the command line and run the chosen subcommand."""
-    status: int = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="python -m results", description=__doc__)
-    return status
+    commands = {name: deferred(command) for name, command in COMMANDS.items()}
+    with usage_errors_in_one_line():
+        command: Callable[[], int] = tyro.extras.subcommand_cli_from_dict(
+            commands, prog="python -m results", description=__doc__
+        )
+    return command()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "results": {"results"},
 }
 # What the other rooms may know of results: how to name, refuse, write and record; never how to compare.
-VOCABULARY = {"atomic", "cells", "provenance", "records", "refusal", "settings"}
+VOCABULARY = {"atomic", "cells", "provenance", "records", "refusal", "settings", "usage"}
 
 
 def modules(room: str) -> list[Path]:

@@ -8,6 +8,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from results.refusal import run_command_line
+from results.usage import deferred, usage_errors_in_one_line
 from transfer import detection_protocols
 from transfer.cards import CARD_FOLDER, write_cards
 from transfer.command import execute
@@ -114,10 +115,12 @@ def head_rule(type_info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Head] | 
 
 def main() -> int:
     """Read the command line and run the chosen subcommand."""
-    found: int = tyro.extras.subcommand_cli_from_dict(
-        commands(), prog="python -m transfer", description=__doc__, registry=HEADS
-    )
-    return found
+    noted = {name: deferred(command) for name, command in commands().items()}
+    with usage_errors_in_one_line():
+        command: Callable[[], int] = tyro.extras.subcommand_cli_from_dict(
+            noted, prog="python -m transfer", description=__doc__, registry=HEADS
+        )
+    return command()
 
 
 if __name__ == "__main__":

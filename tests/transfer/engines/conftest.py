@@ -4,6 +4,14 @@ import pytest
 import torch
 
 from evaluate.checkpoint import Backbone
+from transfer.engines import detectron2_compat
+
+
+@pytest.fixture(scope="module", autouse=True)
+def detectron2_is_ready(request: pytest.FixtureRequest) -> None:
+    """Whichever test of a worker is its first must not meet the warnings that Detectron2's first import raises."""
+    if "detectron2" in request.module.__name__:
+        detectron2_compat.prepare()
 
 
 @pytest.fixture(scope="session")

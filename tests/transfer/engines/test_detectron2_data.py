@@ -8,16 +8,10 @@ from pathlib import Path
 import pytest
 
 from results.refusal import Refusal
-from transfer.engines import detectron2_compat
 from transfer.engines.detectron2_data import CocoSplit, Splits, VocSplit, find_splits, image_count, load_voc, registered
 
 pytestmark = pytest.mark.engine
 ROOTS = {"voc0712": "VOCdevkit", "coco": "coco"}
-
-
-@pytest.fixture(autouse=True)
-def detectron2_is_ready() -> None:
-    detectron2_compat.prepare()
 
 
 def splits_of(dataset: str, digits_root: Path, work: Path, limit: int = 0, seed: int = 0) -> Splits:

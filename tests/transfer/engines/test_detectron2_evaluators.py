@@ -17,7 +17,6 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture(scope="module")
 def voc_test(digits_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    detectron2_compat.prepare()
     work = tmp_path_factory.mktemp("work")
     with registered(find_splits("voc0712", digits_root / "VOCdevkit", work=work)) as (_, (test,)):
         yield test
@@ -25,7 +24,6 @@ def voc_test(digits_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def coco_test(digits_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    detectron2_compat.prepare()
     work = tmp_path_factory.mktemp("work")
     with registered(find_splits("coco", digits_root / "coco", work=work)) as (_, (test,)):
         yield test

@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from transfer.engines import detectron2_compat
 from transfer.engines.detectron2_picture import CAPTION, COLOURS, TILE, save_picture
 
 pytestmark = pytest.mark.engine
@@ -16,7 +15,6 @@ SIZE = 160  # half a tile, so that pixels are shown twice as large
 
 
 def instances(boxes: list[list[float]], scores: list[float], classes: list[int], masks: bool = False) -> Any:
-    detectron2_compat.prepare()
     from detectron2.structures import Boxes, Instances
 
     found = Instances((SIZE, SIZE))
