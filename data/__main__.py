@@ -1,4 +1,4 @@
-"""`python -m data`: write the embedded digits corpus, check a data set, or prepare one for the engines."""
+"""`python -m data`: write the embedded digits corpus, check a data set, or make one ready."""
 
 import sys
 import time
@@ -13,6 +13,7 @@ from results.usage import usage_errors_in_one_line
 
 Checkable = Literal["imagenet", "imagenet_1pct", "imagenet_10pct", "places205", "inat18", "voc07", "voc0712", "coco"]
 Preparable = Literal["places205", "inat18", "voc07"]
+SIMCLR_LISTS = "https://raw.githubusercontent.com/google-research/simclr/master/imagenet_subsets"
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,26 @@ class Prepare:
     """Copy Places205's images (120 GB) in place of linking to them."""
 
 
+@dataclass(frozen=True)
+class Lists:
+    """Fetch SimCLR's lists of 1 % and 10 % of ImageNet's labels into ImageNet's folder, once.
+
+    A list is kept only if its SHA-256 is the published one; without a network, put the two files there yourself.
+
+    Example: python -m data lists --root /data/imagenet
+    """
+
+    root: Path
+    """ImageNet's folder, which holds train/ and val/."""
+    source: str = SIMCLR_LISTS
+    """The address of the folder that publishes 1percent.txt and 10percent.txt."""
+
+
 Command = (
     Annotated[Digits, tyro.conf.subcommand("digits")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
     | Annotated[Prepare, tyro.conf.subcommand("prepare")]
+    | Annotated[Lists, tyro.conf.subcommand("lists")]
 )
 
 
@@ -91,6 +108,8 @@ def main() -> int:
         command = tyro.cli(Command, prog="python -m data", description=__doc__)
     if isinstance(command, Digits):
         return _digits(command)
+    if isinstance(command, Lists):
+        return _lists(command)
     return _doctor(command) if isinstance(command, Doctor) else _prepare(command)
 
 
@@ -120,6 +139,14 @@ def _prepare(command: Prepare) -> int:
     print(f"{command.output}: {'prepared' if written else 'prepared already,'} {images} images")
     if command.dataset != "places205" and written:
         print("the lists hold absolute paths; prepare again after moving the images", file=sys.stderr)
+    return 0
+
+
+def _lists(command: Lists) -> int:
+    from data.label_lists import fetch_lists
+
+    for path, fetched in fetch_lists(command.root, command.source):
+        print(f"{path}: {'fetched, and its digest is right' if fetched else 'there already, and its digest is right'}")
     return 0
 
 

@@ -87,7 +87,7 @@ def read_label_list(root: Path, layout: Layout) -> list[str]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise Refusal(f"{path} cannot be read; copy it from {layout.source.split(':')[0]}") from error
+        raise Refusal(f"{path} cannot be read; `python -m data lists --root {root}` fetches it") from error
     if find_marker(root) is None and hashlib.sha256(content).hexdigest() != layout.list_sha256:
         raise Refusal(f"{path} is not the published list (its SHA-256 is not {layout.list_sha256[:12]}…); copy it anew")
     names = content.decode("utf-8", errors="replace").split()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from data.corpus import identify
 from data.layouts import layout_of
+from data.preflight import look_first
 from evaluate.job import Job, Outcome, locked, read_outcome, write_outcome
 from evaluate.pretraining import pretraining_deviations
 from evaluate.protocols import Probe, Protocol
@@ -49,6 +50,8 @@ def execute(name: str, named: Protocol, protocol: Protocol, run: Run) -> int:
     missing = [key.cell for key in keys if run.again or not _done(find(records, key), run)]
     if not missing:
         return 0
+    if not run.skip_doctor:
+        look_first(name, dataset, run.data, run.output, run.checkpoint)
     repetition = sum(key_of(record) == keys[0] for record in records) if run.again else 0
     folder = run.output / _folder_name(name, keys[0], run, repetition)
     _measure_and_record(Job(name, named, protocol, run, weights, dataset, folder), missing)

@@ -1,19 +1,12 @@
 """Fetching known weights, once: resumable, checked against the recorded digest, and clear when there is no network."""
 
 import hashlib
-import http.client
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from data.progress import track
+from data.fetch import fetch
 from evaluate.weights import KNOWN_WEIGHTS, KnownWeights, cached_file, digest_file, file_sha256
 from results import atomic
 from results.refusal import Refusal
-
-CHUNK_BYTES = 1 << 20
-TIMEOUT_SECONDS = 30
 
 
 def download(name: str) -> Path:
@@ -29,47 +22,11 @@ def download(name: str) -> Path:
     if target.is_file():
         _check(target, known)
         return target
-    partial = target.with_name(target.name + ".partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _fetch(known.url, partial, name)
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        reason = getattr(error, "reason", error)
-        raise Refusal(
-            f"{known.url} cannot be fetched ({reason}); run the same command again to continue, "
-            f"or put the file at {target} yourself"
-        ) from error
-    except OSError as error:
-        raise Refusal(f"{partial} cannot be written: {error.strerror}; set VICREG_WEIGHTS to another folder") from error
+    partial = fetch(known.url, target, name)
     _check(partial, known)
     atomic.write_text(digest_file(target), file_sha256(partial) + "\n")
     partial.replace(target)
     return target
-
-
-def _fetch(url: str, partial: Path, name: str) -> None:
-    """Append what is missing to `partial`; a server that cannot continue starts over."""
-    begun = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={begun}-"} if begun else {})
-    try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
-    except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing is missing
-            return
-        raise
-    with response, partial.open("ab" if response.status == 206 else "wb") as file:
-        length = int(response.headers.get("Content-Length") or 0)
-        chunks = -(-length // CHUNK_BYTES) or None
-        written = 0
-        for chunk in track(_chunks(response.read), f"{name}, MiB", chunks):
-            written += file.write(chunk)
-    if length and written < length:
-        raise ConnectionError(f"the connection ended after {written} of {length} bytes")
-
-
-def _chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    while chunk := read(CHUNK_BYTES):
-        yield chunk
 
 
 def _check(path: Path, known: KnownWeights) -> None:

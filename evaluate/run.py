@@ -31,6 +31,7 @@ class Run:
         dry_run: print every resolved setting and stop; needs neither data nor weights.
         cell: the ablation's cell that the linear top-1 fills instead of Table 1's, as "table4a/inv/top1"; empty: none.
         again: measure even if the records exist; earlier records stay.
+        skip_doctor: start without looking at data set, weights, disk and memory first.
     """
 
     checkpoint: str = ""
@@ -48,6 +49,7 @@ class Run:
     dry_run: bool = False
     cell: str = ""
     again: bool = False
+    skip_doctor: bool = False
 
     def __post_init__(self) -> None:
         """Refuse numbers no machine can provide, naming the field."""

@@ -5,6 +5,7 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
+from data.preflight import look_first
 from pretrain import preflight
 from pretrain.recipes import RECIPES
 from pretrain.run import Run, Slurm, output_folder
@@ -40,6 +41,8 @@ def train_here(name: str, recipe: Recipe, run: Run) -> int:
         if rank == 0:
             print(f"done already: {folder / recipe.architecture}.pth; delete it to write it again")
         return 0
+    if not run.skip_doctor:
+        look_first("pretrain", images.identity, run.data, folder)
     from pretrain import distributed, loop
 
     with distributed.joined_world(run.device) as world:

@@ -44,6 +44,8 @@ class Run:
     tensorboard: bool = True
     strict: bool = False
     """Refuse, instead of warn, when the data folder has not the recipe's number of images and classes."""
+    skip_doctor: bool = False
+    """Start without looking at data set, disk and memory first."""
     dry_run: bool = False
     """Print every resolved setting and leave; needs neither data nor GPU."""
     gradient_accumulation: int = 1

@@ -22,6 +22,8 @@ State = Literal["ok", "warning", "problem"]
 SYMBOLS: dict[State, str] = {"ok": "✓", "warning": "!", "problem": "✗"}
 OLDEST_PYTHON = (3, 11)
 HOST_MEMORY_GIB = 8.0
+LEAST_DISK_GIB = 0.5
+"""Whatever its size, a run keeps weights, states and logs."""
 DOCTOR_SECONDS = 3600.0
 NEEDED = ("torch", "torchvision", "numpy", "tyro", "rich", "scikit-learn", "liblinear-official", "pycocotools")
 ENGINES = {"vissl": "places205, inat18 and voc07 run on this suite's own loops", "detectron2": "voc0712, coco"}
@@ -44,7 +46,8 @@ def examine(
     roots: Mapping[str, Path], checkpoint: str = "", folder: Path = Path("runs"), stages: Sequence[Stage] = STAGES
 ) -> list[Finding]:
     """All findings for the data roots given, the checkpoint, and a run of `stages` that writes below `folder`."""
-    findings = [*environment(stages), *machine(folder, [stage for stage in stages if stage.source in roots])]
+    needed_gib = sum(costs()[stage.protocol].work_gib for stage in stages if stage.source in roots)
+    findings = [*environment(stages), *machine(folder, needed_gib)]
     if checkpoint:
         findings.append(checkpoint_file(checkpoint))
     return findings + data_sets(roots, stages)
@@ -65,14 +68,28 @@ def environment(stages: Sequence[Stage]) -> list[Finding]:
     return [*findings, _gpus()]
 
 
-def machine(folder: Path, stages: Sequence[Stage]) -> list[Finding]:
-    """Disk below `folder` against what the stages write, memory, and cores."""
-    free, needed = free_disk_gib(folder), sum(costs()[stage.protocol].work_gib for stage in stages)
+def before_work(
+    protocol: str, folder: Path, checkpoint: str, data: Iterable[Finding], *, full_size: bool
+) -> list[Finding]:
+    """What one command, which measures or trains `protocol` below `folder`, looks at before it starts.
+
+    Only at full size does it need the disk that full size needs, and is a missing GPU worth a word.
+    """
+    needed_gib = max((cost.work_gib for name, cost in costs().items() if protocol.startswith(name)), default=0.0)
+    findings = [*environment(()), *machine(folder, needed_gib if full_size else 0.0), *data]
+    if checkpoint:
+        findings.append(checkpoint_file(checkpoint))
+    return [finding for finding in findings if full_size or finding.area != "environment" or finding.state == "problem"]
+
+
+def machine(folder: Path, needed_gib: float) -> list[Finding]:
+    """Disk below `folder` against what will be written there, memory, and cores."""
+    free = free_disk_gib(folder)
     total, available = host_memory_gib()
     return [
         Finding(
-            "machine", "ok" if free > needed else "problem",
-            f"{free:.0f} GiB free below {folder}, {needed:.0f} needed at the paper's size",
+            "machine", "ok" if free > max(needed_gib, LEAST_DISK_GIB) else "problem",
+            f"{free:.1f} GiB free below {folder}, {needed_gib:.1f} needed at the paper's size",
         ),
         Finding(
             "machine", "ok" if available > HOST_MEMORY_GIB or not total else "warning",

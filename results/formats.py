@@ -29,7 +29,7 @@ COLOURS = {
 TEXT_COLUMNS = ("cell", "verdict", "by")
 SEPARATION = 2
 WIDTHS = {
-    "paper": 5, "expected": 9, "ours": 5, "n": 3, "sd": 4, "95 % CI": 11, "control": 7, "delta": 6,
+    "paper": 5, "expected": 9, "ours": 6, "n": 3, "sd": 4, "95 % CI": 11, "control": 7, "delta": 6,
     "gain": 5, "images": 6, "theirs": 6, "difference": 10, "p": 5, "±tol": 5, "verdict": 10, "by": 2,
 }  # fmt: skip
 LATEX_SPECIALS = {

@@ -142,7 +142,7 @@ def _task(request: Request, stage: Stage, checkpoint: str, seed: int) -> Task:
     command = [
         *_launcher(request, stage), protocol, "--run.checkpoint", checkpoint, "--run.data", str(data),
         "--run.records", str(request.records), "--run.output", str(request.root / stage.room),
-        "--run.seed", str(seed),
+        "--run.seed", str(seed), "--run.skip-doctor",
     ]  # fmt: skip
     if request.scale == "smoke":
         command += stage.smoke_overrides if demo else ("--run.limit", str(SMOKE_LIMIT), *_real_smoke(stage))

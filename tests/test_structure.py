@@ -20,8 +20,9 @@ MAY_IMPORT = {
     "transfer": {"data", "pretrain", "evaluate", "transfer"},
     "results": {"results"},
 }
-# What the other rooms may know of results: how to name, refuse, write and record; never how to compare.
-VOCABULARY = {"atomic", "cells", "provenance", "records", "refusal", "settings", "usage"}
+# What the other rooms may know of results: how to name, refuse, write and record, and whom to ask first; never how to
+# compare.
+VOCABULARY = {"atomic", "cells", "doctor", "provenance", "records", "refusal", "settings", "usage"}
 
 
 def modules(room: str) -> list[Path]:

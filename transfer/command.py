@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data.corpus import identify
+from data.preflight import look_first
 from evaluate.pretraining import pretraining_deviations
 from evaluate.weights import ResolvedWeights, resolve, say_if_assumed
 from results import atomic
@@ -53,6 +54,8 @@ def execute(name: str, named: Any, used: Any, run: Run, measure: Callable[[Job[A
     missing = [key.cell for key in keys if run.again or not _report_done(find(records, key))]
     if not missing:
         return 0
+    if not run.skip_doctor:
+        look_first(name, dataset, run.data, run.output, run.checkpoint)
     repetition = sum(key_of(record) == keys[0] for record in records) if run.again else 0
     folder = run.output / _folder_name(name, keys[0], run, repetition)
     if getattr(run, "node_rank", 0):

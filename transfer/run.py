@@ -33,6 +33,8 @@ class Run:
     """Print every resolved setting and stop; neither data nor GPU is needed."""
     again: bool = False
     """Measure anew although a record exists; the work starts from nothing in a fresh run folder."""
+    skip_doctor: bool = False
+    """Start without looking at data set, weights, disk and memory first."""
 
     def __post_init__(self) -> None:
         """Raises Refusal naming the first field that is out of range."""

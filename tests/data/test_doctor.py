@@ -92,7 +92,7 @@ DAMAGE: list[tuple[str, Callable[[Path], object], Severity, str]] = [
     ("imagenet", lambda r: truncate(first(r, "val/digit1/*")), Severity.PROBLEM, "cannot be used; the first: "),
     ("imagenet", lambda r: (r / "val" / "digit1" / "notes.txt").touch(), Severity.NOTE, "not images"),
     ("imagenet", lambda r: shutil.rmtree(r / "val"), Severity.UNUSABLE, "val does not exist"),
-    ("imagenet_1pct", lambda r: (r / "1percent.txt").unlink(), Severity.UNUSABLE, "cannot be read; copy it from"),
+    ("imagenet_1pct", lambda r: (r / "1percent.txt").unlink(), Severity.UNUSABLE, "`python -m data lists"),
     ("imagenet_1pct", lambda r: shutil.rmtree(r / "train" / "digit5"), Severity.PROBLEM, "2 of 20 do not exist"),
     ("places205", lambda r: empty(r / "val" / "dam"), Severity.PROBLEM, "without an image"),
     ("inat18", lambda r: (r / "val2018.json").write_text("{"), Severity.UNUSABLE, "not readable JSON"),

@@ -117,7 +117,7 @@ def test_outside_the_digits_only_the_published_list_is_accepted(tmp_path: Path) 
     with pytest.raises(Refusal, match="not the published list"):
         list_images(root, "imagenet_1pct", "train")
     (root / "1percent.txt").unlink()
-    with pytest.raises(Refusal, match=r"1percent\.txt cannot be read; copy it from google-research/simclr"):
+    with pytest.raises(Refusal, match=r"1percent\.txt cannot be read; `python -m data lists --root"):
         list_images(root, "imagenet_1pct", "train")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from evaluate.weights import KNOWN_WEIGHTS, RANDOM_INIT, resolve
 from results.checkpoints import checkpoint_digest, known_names
-from results.doctor import Finding, checkpoint_file, data_sets, environment, examine, machine, show
+from results.doctor import Finding, before_work, checkpoint_file, data_sets, environment, examine, machine, show
 from results.stages import STAGES, stage_of
 
 
@@ -94,13 +94,45 @@ def test_a_missing_engine_is_a_warning_where_transfer_stages_run(monkeypatch: py
 
 def test_a_full_disk_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("results.doctor.free_disk_gib", lambda folder: 3.0)
-    disk, _ = machine(tmp_path, STAGES)
-    assert disk.state == "problem" and disk.text.startswith("3 GiB free")
+    disk, _ = machine(tmp_path, 10.5)
+    assert disk.state == "problem" and disk.text.startswith("3.0 GiB free")
+
+
+def test_a_disk_with_hardly_anything_left_is_a_problem_whatever_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("results.doctor.free_disk_gib", lambda folder: 0.2)
+    disk, _ = machine(tmp_path, 0.0)
+    assert disk.state == "problem"
+
+
+def test_one_command_needs_what_its_own_stage_writes_and_only_at_full_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("results.doctor.free_disk_gib", lambda folder: 3.0)
+
+    def problems(protocol: str, full_size: bool) -> list[str]:
+        findings = before_work(protocol, tmp_path, "", (), full_size=full_size)
+        return [finding.text for finding in findings if finding.state == "problem"]
+
+    assert problems("linear", True) == []
+    assert problems("knn", True) == [f"3.0 GiB free below {tmp_path}, 10.5 needed at the paper's size"]
+    assert problems("knn-demo", False) == []
+
+
+def test_a_missing_gpu_is_worth_a_word_at_full_size_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("results.doctor.shutil.which", lambda name: None)
+    of_size = {
+        full: [f.text for f in before_work("linear", tmp_path, "", (), full_size=full) if f.area == "environment"]
+        for full in (True, False)
+    }
+    assert any("no NVIDIA GPU" in text for text in of_size[True])
+    assert of_size[False] == []
 
 
 def test_little_memory_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("results.doctor.host_memory_gib", lambda: (16.0, 2.0))
-    _, memory = machine(tmp_path, STAGES)
+    _, memory = machine(tmp_path, 0.0)
     assert memory.state == "warning" and "2 of 16 GiB" in memory.text
 
 

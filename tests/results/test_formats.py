@@ -39,11 +39,16 @@ def test_the_terminal_shows_every_cell_within_100_columns(comparison: Comparison
     assert row.split() == [
         "linear", "top1", "73.2", "73.22", "3", "0.10", "72.96–73.48", "+0.02", "0.20", "✓", "within", "a"
     ]  # fmt: skip
-    assert re.search(r"  Barlow Twins +73\.2  73\.50 +1 +\+0\.30 +0\.20  ▲ above", text)
+    assert re.search(r"  Barlow Twins +73\.2 +73\.50 +1 +\+0\.30 +0\.20  ▲ above", text)
     assert "width_16384 top1: the later version prints 68.8; epochs: 100 -> 2" in text
     assert text.count("not run") >= 59
     digest = protocol_hashes()["linear"][:8]
     assert f"[a] VICReg: resnet50.pth (aaaaaaaaaaaa), protocol linear ({digest}), seeds 0, 1, 2" in text
+
+
+def test_a_number_of_three_places_stands_on_one_line(make_record: Make) -> None:
+    text = render(compare([make_record(value=100.0)]), "terminal")
+    assert " 100.00 " in text
 
 
 def test_digits_stand_apart_and_last(comparison: Comparison) -> None:

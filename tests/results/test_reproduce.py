@@ -123,7 +123,7 @@ def test_paper_tasks_run_five_seeds_of_voc_detection_and_the_cheapest_stage_firs
     linear = next(task for task in tasks if task.protocol == "linear")
     assert "--nproc-per-node 8 -m evaluate linear" in " ".join(linear.command)
     detection = next(task for task in tasks if task.protocol == "voc0712")
-    assert " ".join(detection.command).endswith("--run.seed 0 --run.gpus 8")
+    assert " ".join(detection.command).endswith("--run.seed 0 --run.skip-doctor --run.gpus 8")
 
 
 def test_a_smoke_run_shortens_the_demo_and_limits_real_data(tmp_path: Path) -> None:

@@ -4,11 +4,9 @@ Torch-free: the process that shows the progress bar and writes the records loads
 """
 
 import os
-import sys
 from contextlib import closing
 from pathlib import Path
 
-from data import doctor
 from results.refusal import Refusal
 from transfer.detection_protocols import PROTOCOLS, DetectionProtocol
 from transfer.detection_run import DetectionRun
@@ -25,8 +23,7 @@ def measure(job: Job[DetectionProtocol, DetectionRun]) -> Outcome:
     On the second and further of several machines the outcome is empty: the numbers are the first one's.
 
     Raises:
-        Refusal: the batch was changed without the learning rate, the data cannot be used, the engine refused its
-            input, or it failed.
+        Refusal: the batch was changed without the learning rate, the engine refused its input, or it failed.
     """
     check_batch(PROTOCOLS[job.protocol_name], job.protocol)
     task = _task(job)
@@ -35,7 +32,6 @@ def measure(job: Job[DetectionProtocol, DetectionRun]) -> Outcome:
         _run(task, job.protocol_name)
         return Outcome(())
     if not task.file(RESULTS_FILE).exists():
-        check_data(job.protocol.dataset, job.run.data)
         _run(task, job.protocol_name)
     return measurements.outcome(task)
 
@@ -57,20 +53,6 @@ def check_batch(named: DetectionProtocol, used: DetectionProtocol) -> None:
         f"protocol.images_per_batch is {used.images_per_batch} instead of {named.images_per_batch}, but "
         f"protocol.base_lr is still {used.base_lr:g}; {remedy}"
     )
-
-
-def check_data(dataset: str, root: Path) -> None:
-    """Have the data room's doctor look before hours are spent; what it finds wrong goes to stderr.
-
-    Raises:
-        Refusal: naming the first finding with which Detectron2 would fail or count wrongly.
-    """
-    findings = doctor.examine(dataset, root)
-    for finding in findings:
-        if finding.severity == doctor.Severity.UNUSABLE:
-            raise Refusal(f"{finding.check}: {finding.message}; `python -m data doctor --dataset {dataset}` tells all")
-        if finding.severity == doctor.Severity.PROBLEM:
-            print(f"warning: {finding.check}: {finding.message}", file=sys.stderr)
 
 
 def _task(job: Job[DetectionProtocol, DetectionRun]) -> Task:

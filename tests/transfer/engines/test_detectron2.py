@@ -87,26 +87,6 @@ def test_another_batch_at_the_same_learning_rate_is_refused_with_the_remedy() ->
     detectron2.check_batch(named, replace(named, batch_divisor=2))
 
 
-def test_data_with_which_detectron2_would_fail_is_refused_before_it_starts(copy_digits: Callable[..., Path]) -> None:
-    root = copy_digits("VOCdevkit") / "VOCdevkit"
-    broken = sorted((root / "VOC2007" / "Annotations").iterdir())[0]
-    broken.write_text("<annotation>")
-    with pytest.raises(Refusal, match="VOC2007 trainval XML"):
-        detectron2.check_data("voc0712", root)
-
-
-def test_data_that_is_merely_odd_is_warned_of(
-    copy_digits: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = copy_digits("coco") / "coco"
-    file = root / "annotations" / "instances_val2017.json"
-    content = json.loads(file.read_text())
-    content["annotations"][0]["bbox"] = [500, 500, 10, 10]
-    file.write_text(json.dumps(content))
-    detectron2.check_data("coco", root)
-    assert "warning: val boxes and masks: 1 boxes outside the image" in capsys.readouterr().err
-
-
 def test_what_the_process_refuses_is_refused_in_its_words(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="VOC2007 does not exist; unpack the VOC2007 archives"):
         detectron2._run(task(tmp_path), "voc0712")
