@@ -39,4 +39,3 @@ def look_first(protocol: str, dataset: DatasetIdentity, root: Path, folder: Path
     problems = [finding.text for finding in findings if finding.state == "problem"]
     if problems:
         raise Refusal(f"{problems[0]}; mend it, or give --run.skip-doctor to start regardless")
-
