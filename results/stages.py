@@ -47,39 +47,39 @@ TWO_ITERATIONS = ("--protocol.iterations", "2", "--protocol.lr-drops", "1")
 STAGES = (
     Stage(
         "knn", "evaluate", ("imagenet",), "imagenet", ("table5/knn_20/top1", "table5/knn_200/top1"),
-        demo_seconds=12, smoke_overrides=("--run.limit", "600"), control=True,
+        demo_seconds=7, smoke_overrides=("--run.limit", "600"), control=True,
     ),
     Stage(
         "voc07", "transfer", ("voc07",), "voc", ("table2/voc07/mAP",),
-        demo_seconds=20, smoke_overrides=("--protocol.costs", "1.0", "10.0"), control=True,
+        demo_seconds=8, smoke_overrides=("--protocol.costs", "1.0", "10.0"), control=True,
     ),
     Stage(
         "linear", "evaluate", ("imagenet",), "imagenet", ("table1/linear/top1", "table1/linear/top5"),
-        demo_seconds=60, smoke_overrides=ONE_EPOCH, control=True,
+        demo_seconds=28, smoke_overrides=ONE_EPOCH, control=True,
     ),
     Stage(
         "semi-1pct", "evaluate", ("imagenet", "imagenet_1pct"), "imagenet",
-        ("table1/semi_1pct/top1", "table1/semi_1pct/top5"), demo_seconds=20, smoke_overrides=ONE_EPOCH,
+        ("table1/semi_1pct/top1", "table1/semi_1pct/top5"), demo_seconds=27, smoke_overrides=ONE_EPOCH, control=True,
     ),
     Stage(
         "semi-10pct", "evaluate", ("imagenet", "imagenet_10pct"), "imagenet",
-        ("table1/semi_10pct/top1", "table1/semi_10pct/top5"), demo_seconds=30, smoke_overrides=ONE_EPOCH,
+        ("table1/semi_10pct/top1", "table1/semi_10pct/top5"), demo_seconds=34, smoke_overrides=ONE_EPOCH, control=True,
     ),
     Stage(
         "places205", "transfer", ("places205",), "places205", ("table2/places205/top1",),
-        demo_seconds=45, smoke_overrides=TWO_EPOCHS,
+        demo_seconds=27, smoke_overrides=TWO_EPOCHS, control=True,
     ),
     Stage(
         "inat18", "transfer", ("inat18",), "inat18", ("table2/inat18/top1",),
-        demo_seconds=45, smoke_overrides=TWO_EPOCHS,
+        demo_seconds=25, smoke_overrides=TWO_EPOCHS, control=True,
     ),
     Stage(
         "voc0712", "transfer", ("voc0712",), "voc", ("table2/voc0712/AP50",),
-        demo_seconds=45, smoke_overrides=TWO_ITERATIONS, seeds=(0, 1, 2, 3, 4),
+        demo_seconds=27, smoke_overrides=TWO_ITERATIONS, seeds=(0, 1, 2, 3, 4),
     ),
     Stage(
         "coco", "transfer", ("coco",), "coco", ("table2/coco_det/AP", "table2/coco_seg/AP"),
-        demo_seconds=45, smoke_overrides=TWO_ITERATIONS,
+        demo_seconds=27, smoke_overrides=TWO_ITERATIONS,
     ),
 )  # fmt: skip
 
