@@ -119,8 +119,13 @@ class Training:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.method.after_step(self.step, self.total_steps)
+        self.meter.took_step(self._batch_images())
         self.step += 1
-        self.meter.took_step(self.recipe.global_batch_size)
+
+    def _batch_images(self) -> int:
+        """Images of this step over all ranks; the last batch of an epoch may be short."""
+        size = self.recipe.global_batch_size
+        return min(size, len(self.images.paths) - self.step % self.steps_per_epoch * size)
 
     def save(self) -> None:
         """Write the whole state; every rank takes part, the first one writes.

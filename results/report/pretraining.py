@@ -120,7 +120,7 @@ def pretraining_section(runs: Sequence[PretrainingRun]) -> Markup | None:
     if not runs:
         return None
     legend = [
-        element("li", swatch(index), f" {run.name}, {run.points[-1]['epoch']:g} epochs", _final(run))
+        element("li", swatch(index), f" {run.name}, {run.points[-1]['epoch']:.3g} epochs", _final(run))
         for index, run in enumerate(runs)
     ]
     panels: list[Markup] = []

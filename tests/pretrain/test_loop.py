@@ -5,6 +5,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -170,3 +171,17 @@ def test_every_named_recipe_can_be_built() -> None:
     for name, recipe in RECIPES.items():
         with torch.device("meta"):
             assert build(recipe).backbone.out_features == 2048, name
+
+
+@pytest.mark.parametrize(("images", "steps_per_epoch"), [(1437, 12), (1408, 11)])
+def test_the_speed_counts_each_image_of_an_epoch_once_however_short_its_last_batch(
+    images: int, steps_per_epoch: int
+) -> None:
+    training = SimpleNamespace(
+        recipe=RECIPES["demo"], images=SimpleNamespace(paths=range(images)), steps_per_epoch=steps_per_epoch, step=0
+    )
+    assert training.recipe.global_batch_size == 128
+    counted = 0
+    for training.step in range(3 * steps_per_epoch):
+        counted += loop.Training._batch_images(training)  # type: ignore[arg-type]
+    assert counted == 3 * images
