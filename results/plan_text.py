@@ -78,21 +78,30 @@ def _table(title: str, steps: Sequence[Step], gpu_counts: Sequence[int]) -> Tabl
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False,
         collapse_padding=True,
     )  # fmt: skip
-    table.add_column("run", no_wrap=True)
-    table.add_column("cells", justify="right")
-    for gpus in gpu_counts:
-        table.add_column(f"{gpus} GPU{'s' * (gpus > 1)}", justify="right")
-    for heading in ("GPU-hours", "sum", "GPU GiB", "data GiB", "work GiB"):
-        table.add_column(heading, justify="right")
+    # Numbers are never broken or cut; where the line is full, the longest names of runs go on in a second one.
+    table.add_column("run", overflow="fold")
+    headings = ["cells", *(f"{gpus} GPU{'s' * (gpus > 1)}" for gpus in gpu_counts)]
+    disk = ("data GiB", "work GiB") if _disk_differs(steps) else ()
+    for heading in (*headings, "GPU-h", "sum", "GPU GiB", *disk):
+        table.add_column(heading, justify="right", no_wrap=True)
     total = 0.0
     for step in steps:
         total += step.gpu_hours
         table.add_row(
             step.name + (f" x {step.seeds} seeds" if step.seeds > 1 else ""), str(len(step.cells)),
-            *(hours_text(value) for value in step.hours), f"{step.gpu_hours:,.1f}", f"{total:,.1f}",
-            "/".join(f"{max(1, gib):.0f}" for gib in step.gpu_gib), f"{step.data_gib:g}", f"{step.work_gib:g}",
+            *(hours_text(value) for value in step.hours), _short(step.gpu_hours), _short(total),
+            "/".join(f"{max(1, gib):.0f}" for gib in step.gpu_gib),
+            *((f"{step.data_gib:g}", f"{step.work_gib:g}") if disk else ()),
         )  # fmt: skip
     return table
+
+
+def _disk_differs(steps: Sequence[Step]) -> bool:
+    return len({(step.data_gib, step.work_gib) for step in steps}) > 1
+
+
+def _short(hours: float) -> str:
+    return f"{hours:.1f}" if hours < 100 else f"{hours:,.0f}"
 
 
 def _sums(steps: Sequence[Step], gpu_counts: Sequence[int]) -> str:
@@ -100,7 +109,10 @@ def _sums(steps: Sequence[Step], gpu_counts: Sequence[int]) -> str:
     times = ", ".join(
         f"{hours_text(sum(step.hours[index] for step in steps))} on {gpus}" for index, gpus in enumerate(gpu_counts)
     )
-    return f"{cells} cells in {len(steps)} runs: {sum(step.gpu_hours for step in steps):,.0f} GPU-hours; {times}."
+    text = f"{cells} cells in {len(steps)} runs: {sum(step.gpu_hours for step in steps):,.0f} GPU-hours; {times}."
+    if not _disk_differs(steps):
+        text += f" Each needs {steps[0].data_gib:g} GiB of data and {steps[0].work_gib:g} GiB for its files."
+    return text
 
 
 def _warnings(steps: Sequence[Step], hardware: Hardware, gpu_counts: Sequence[int], free_gib: float) -> list[str]:

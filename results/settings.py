@@ -3,7 +3,14 @@
 import dataclasses
 import hashlib
 import json
+import math
 from typing import Any
+
+from results.refusal import Refusal
+from results.typed import check_types
+
+LARGEST = 2**32 - 1
+"""NumPy's largest seed."""
 
 
 def canonical_json(settings: Any) -> str:
@@ -16,6 +23,37 @@ def canonical_json(settings: Any) -> str:
 def settings_hash(settings: Any) -> str:
     """The first 16 hex digits of the SHA-256 of `canonical_json`: equal for equal settings, on any machine."""
     return hashlib.sha256(canonical_json(settings).encode()).hexdigest()[:16]
+
+
+def refuse_wrong_types(settings: Any, prefix: str) -> None:
+    """A settings dataclass made in Python, where nothing checks its annotations: the command line's own parser does.
+
+    Numbers that are not finite pass: some settings may be infinite, and each dataclass says which. Finite ones beyond
+    `LARGEST` have no use anywhere and would overflow in a library.
+
+    Raises:
+        Refusal: naming the first field ("run.seed") whose value has not the annotated type, is no choice of it, or is
+            beyond all use.
+    """
+    check_types(settings, prefix, finite=False)
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, int | float) and LARGEST < abs(number) < math.inf:
+                raise Refusal(f"{prefix}.{field.name} is {number:g}; no setting is beyond {LARGEST:,}")
+
+
+def refuse_out_of_range(settings: Any, prefix: str, **ranges: tuple[float, float]) -> None:
+    """The number in each field of `ranges` lies between two bounds, both included; None has no number in it.
+
+    Raises:
+        Refusal: naming the first field that does not, its value and the bounds. NaN lies nowhere.
+    """
+    for name, (least, most) in ranges.items():
+        value = getattr(settings, name)
+        if value is not None and not least <= value <= most:
+            upper = f" and at most {most:,}" if math.isfinite(most) else ""
+            raise Refusal(f"{prefix}.{name} is {value}; it must be at least {least:,}{upper}")
 
 
 def deviations(named: Any, used: Any) -> tuple[str, ...]:

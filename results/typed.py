@@ -17,21 +17,21 @@ Row = TypeVar("Row")
 TRUTH = {"yes": True, "no": False}
 
 
-def check_types(part: Any, where: str) -> None:
+def check_types(part: Any, where: str, *, finite: bool = True) -> None:
     """Compare every field of the dataclass instance `part` with its annotation, nested dataclasses included.
 
     Raises:
-        Refusal: naming the field ("record.measurement.value"), the value found and the type expected; also for a
-            float that is not finite.
+        Refusal: naming the field ("record.measurement.value"), the value found and the type expected; with `finite`
+            also for a float that is not.
     """
     kind: Any = type(part)
     for name, hint in _hints(kind).items():
         value = getattr(part, name)
         if dataclasses.is_dataclass(value):
-            check_types(value, f"{where}.{name}")
+            check_types(value, f"{where}.{name}", finite=finite)
         if not _fits(value, hint):
             raise Refusal(f"{where}.{name} is {_shown(value)}, expected {_spelled(hint)}")
-        if isinstance(value, float) and not math.isfinite(value):
+        if finite and isinstance(value, float) and not math.isfinite(value):
             raise Refusal(f"{where}.{name} is {value}, expected a finite number")
 
 
@@ -89,13 +89,19 @@ def _fits(value: Any, hint: Any) -> bool:
     if origin is typing.Literal:
         return value in arguments
     if origin is tuple:
-        return isinstance(value, tuple) and all(_fits(item, arguments[0]) for item in value)
+        return isinstance(value, tuple) and _fit_each(value, arguments)
     if origin is not None and issubclass(origin, Mapping):
         kinds = arguments or (Any, Any)
         return isinstance(value, Mapping) and all(_fits(k, kinds[0]) and _fits(v, kinds[1]) for k, v in value.items())
     if isinstance(value, bool):  # a bool is an int to Python, and never a measurement to us
         return hint is bool
     return isinstance(value, (int, float) if hint is float else hint)
+
+
+def _fit_each(values: tuple[Any, ...], hints: tuple[Any, ...]) -> bool:
+    if hints[-1] is Ellipsis:
+        return all(_fits(value, hints[0]) for value in values)
+    return len(values) == len(hints) and all(map(_fits, values, hints))
 
 
 def _is_union(hint: Any) -> bool:
