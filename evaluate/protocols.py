@@ -10,16 +10,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from results.refusal import Refusal
+from results.settings import refuse_out_of_range, refuse_wrong_types
 
 Interpolation = Literal["bilinear", "bicubic"]
+LARGEST_SIDE = 16_384
+"""Of a square image in pixels; nothing larger would fit a network on any machine."""
 
 
 def refuse_numbers_out_of_range(settings: Any, **ranges: tuple[float, float]) -> None:
-    """Each float in the protocol `settings`, alone or in a tuple, is finite; the fields of `ranges` lie within theirs.
+    """Each field of the protocol `settings` has its type; floats, also in tuples, are finite and within their `ranges`.
 
     Raises:
         Refusal: naming the first field that does not, its value and what is expected.
     """
+    refuse_wrong_types(settings, "protocol")
     for one in dataclasses.fields(settings):
         value = getattr(settings, one.name)
         numbers = [x for x in (value if isinstance(value, tuple) else (value,)) if isinstance(x, int | float)]
@@ -28,6 +32,10 @@ def refuse_numbers_out_of_range(settings: Any, **ranges: tuple[float, float]) ->
             expected = "a finite number" if one.name not in ranges else f"at least {least:g}"
             expected += f" and at most {most:g}" if math.isfinite(most) else ""
             raise Refusal(f"protocol.{one.name} is {value}, expected {expected}")
+
+
+LARGEST_MOMENTUM = 0.999_999
+"""At 1 no step is ever forgotten."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,8 @@ class CenterView:
 
     def __post_init__(self) -> None:
         """Refuse a crop that does not fit."""
+        refuse_wrong_types(self, "test_view")
+        refuse_out_of_range(self, "test_view", resize=(1, LARGEST_SIDE))
         if not 0 < self.crop <= self.resize:
             raise Refusal(f"test_view.crop is {self.crop}, expected 1 to test_view.resize ({self.resize})")
 
@@ -56,6 +66,8 @@ class RandomView:
 
     def __post_init__(self) -> None:
         """Refuse an area that is not a share."""
+        refuse_wrong_types(self, "train_view")
+        refuse_out_of_range(self, "train_view", crop=(1, LARGEST_SIDE))
         if not 0.0 < self.scale_min <= self.scale_max <= 1.0:
             raise Refusal(
                 f"train_view scale is {self.scale_min} to {self.scale_max}, expected 0 < scale_min <= scale_max <= 1"
@@ -94,7 +106,7 @@ class Probe:
     def __post_init__(self) -> None:
         """Refuse impossible numbers and combinations, naming the field and the remedy."""
         refuse_numbers_out_of_range(
-            self, momentum=(0.0, 1.0), weight_decay=(0.0, math.inf), head_initial_std=(0.0, math.inf)
+            self, momentum=(0.0, LARGEST_MOMENTUM), weight_decay=(0.0, math.inf), head_initial_std=(0.0, math.inf)
         )
         for name in ("epochs", "global_batch_size", "statistics_batch_size"):
             if getattr(self, name) < 1:

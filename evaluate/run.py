@@ -1,11 +1,13 @@
 """What this machine provides for an evaluation: files, folders, devices. What moves the number is in `protocols`."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from results.cells import is_cell
 from results.refusal import Refusal
+from results.settings import refuse_out_of_range, refuse_wrong_types
 
 FLOAT32: Literal["float32"] = "float32"
 
@@ -53,10 +55,11 @@ class Run:
 
     def __post_init__(self) -> None:
         """Refuse numbers no machine can provide, naming the field."""
-        for name, smallest in (("seed", 0), ("limit", 0), ("workers", 0), ("memory_mb", 1), ("save_every_seconds", 0)):
-            if getattr(self, name) < smallest:
-                raise Refusal(f"run.{name} is {getattr(self, name)}, expected at least {smallest}")
-
+        refuse_wrong_types(self, "run")
+        refuse_out_of_range(
+            self, "run", seed=(0, math.inf), limit=(0, math.inf), workers=(0, 1024), memory_mb=(1, math.inf),
+            save_every_seconds=(0, math.inf),
+        )  # fmt: skip
         if self.cell and not is_cell(self.cell):
             raise Refusal(f"run.cell is {self.cell!r}, no cell of the paper; `python -m results cells` lists them")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from results.refusal import Refusal
+from results.settings import refuse_out_of_range, refuse_wrong_types
 
 
 @dataclass(frozen=True)
@@ -52,23 +53,18 @@ class Run:
     """Only 1 is possible: the variance and covariance of several small batches are not those of a large one."""
 
     def __post_init__(self) -> None:
+        refuse_wrong_types(self, "run")
         if self.gradient_accumulation != 1:
             raise Refusal(
                 f"run.gradient_accumulation is {self.gradient_accumulation}: adding up gradients of several batches "
                 "would silently change the variance and covariance terms; use more ranks, or a recipe with a smaller "
                 "recipe.global_batch_size (batch-128 … batch-1024)"
             )
-        lowest = {
-            "seed": 0, "limit": 0, "log_every_steps": 1, "checkpoint_every_epochs": 1, "keep_checkpoints": 1,
-            "knn_every_epochs": 0,
-        }  # fmt: skip
-        for name, least in lowest.items():
-            if getattr(self, name) < least:
-                raise Refusal(f"run.{name} is {getattr(self, name)}; it must be at least {least}")
-        if self.threads is not None and self.threads < 1:
-            raise Refusal(f"run.threads is {self.threads}; it must be at least 1")
-        if self.workers is not None and self.workers < 0:
-            raise Refusal(f"run.workers is {self.workers}; it must be at least 0")
+        refuse_out_of_range(
+            self, "run", seed=(0, math.inf), limit=(0, math.inf), log_every_steps=(1, math.inf),
+            checkpoint_every_epochs=(1, math.inf), keep_checkpoints=(1, math.inf), knn_every_epochs=(0, math.inf),
+            threads=(1, 4096), workers=(0, 1024),
+        )  # fmt: skip
         # Infinity is possible: only epochs are saved then.
         if not self.checkpoint_every_minutes > 0:
             raise Refusal(f"run.checkpoint_every_minutes is {self.checkpoint_every_minutes}; it must be above 0")
@@ -91,9 +87,11 @@ class Slurm:
     """local runs the same job object on this machine through submitit's local executor."""
 
     def __post_init__(self) -> None:
-        for name, least in {"nodes": 0, "gpus_per_node": 0, "cpus_per_gpu": 1, "memory_gb_per_node": 0}.items():
-            if getattr(self, name) < least:
-                raise Refusal(f"slurm.{name} is {getattr(self, name)}; it must be at least {least}")
+        refuse_wrong_types(self, "slurm")
+        refuse_out_of_range(
+            self, "slurm", nodes=(0, 65_536), gpus_per_node=(0, 1024), cpus_per_gpu=(1, 4096),
+            memory_gb_per_node=(0, 1_000_000),
+        )  # fmt: skip
         if not 0 < self.hours < math.inf:
             raise Refusal(f"slurm.hours is {self.hours}; it must be above 0 and finite")
 

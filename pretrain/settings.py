@@ -50,13 +50,14 @@ class ViewRecipe:
         for name in ("flip", "jitter", "grayscale", "blur", "solarize"):
             value = getattr(self, f"{name}_probability")
             _require(0 <= value <= 1, f"{name}_probability", value, "a probability between 0 and 1")
-        _require(self.size >= 8, "size", self.size, "at least 8 pixels")
+        _require(8 <= self.size <= 16_384, "size", self.size, "8 to 16,384 pixels")
         area = (self.crop_area_min, self.crop_area_max)
         _require(0 < area[0] <= area[1] <= 1, "crop_area_min and crop_area_max", area, "0 < min <= max <= 1")
         for name in ("brightness", "contrast", "saturation"):
             _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "a strength between 0 and 1")
         _require(0 <= self.hue <= 0.5, "hue", self.hue, "a shift between 0 and 0.5")
-        _require(self.blur_kernel % 2 == 1 and self.blur_kernel > 0, "blur_kernel", self.blur_kernel, "an odd number")
+        odd = self.blur_kernel % 2 == 1 and 0 < self.blur_kernel < 1000
+        _require(odd, "blur_kernel", self.blur_kernel, "an odd number below 1,000")
         sigma = (self.blur_sigma_min, self.blur_sigma_max)
         _require(0 < sigma[0] <= sigma[1], "blur_sigma_min and blur_sigma_max", sigma, "0 < min <= max")
 
@@ -168,6 +169,8 @@ class Recipe:
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         _require(0 <= self.momentum < 1, "momentum", self.momentum, "0 or more and below 1")
         _require(0 <= self.warmup_epochs < self.epochs, "warmup_epochs", self.warmup_epochs, "fewer than epochs")
+        rates = f"{self.end_lr:g}, above the peak of {self.peak_lr:g}"
+        _require(self.end_lr <= self.peak_lr, "final_lr", rates, "at most base_lr x global_batch_size / 256")
         _require(self.global_batch_size >= 2, "global_batch_size", self.global_batch_size, "2, for a variance")
         sizes = (self.view_a.size, self.view_b.size)
         _require(sizes[0] == sizes[1], "view_a.size and view_b.size", sizes, "equal sizes")

@@ -20,7 +20,7 @@ from pretrain.run import Slurm
 from pretrain.settings import Recipe
 from results.records import Record, read_records
 from results.refusal import Refusal
-from results.settings import settings_hash
+from results.settings import refuse_out_of_range, refuse_wrong_types, settings_hash
 
 Table = Literal["table3", "table4a", "table4b", "table6", "batch_size", "figure2", "demo-ablations"]
 LINEAR_TOP1 = "table1/linear/top1"
@@ -50,6 +50,12 @@ class Sweep:
     """Passed on to every probe, as "--sweep.probe-args=--run.workers 8"."""
     dry_run: bool = False
     """Print what is done and the commands of what is missing, and leave."""
+
+    def __post_init__(self) -> None:
+        refuse_wrong_types(self, "sweep")
+        refuse_out_of_range(self, "sweep", gpus=(1, 1024))
+        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise Refusal(f"sweep.seeds is {self.seeds}; give at least one seed of 0 or more, each once")
 
 
 @dataclass(frozen=True)

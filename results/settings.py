@@ -40,7 +40,7 @@ def refuse_wrong_types(settings: Any, prefix: str) -> None:
         value = getattr(settings, field.name)
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, int | float) and LARGEST < abs(number) < math.inf:
-                raise Refusal(f"{prefix}.{field.name} is {number:g}; no setting is beyond {LARGEST:,}")
+                raise Refusal(f"{prefix}.{field.name} is {str(number)[:20]}; no setting is beyond {LARGEST:,}")
 
 
 def refuse_out_of_range(settings: Any, prefix: str, **ranges: tuple[float, float]) -> None:

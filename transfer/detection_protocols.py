@@ -14,8 +14,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from evaluate.protocols import refuse_numbers_out_of_range
+from evaluate.protocols import LARGEST_SIDE, refuse_numbers_out_of_range
 from results.refusal import Refusal
+from transfer.limits import refuse_foreign_cells, refuse_foreign_config
 
 FPN_LEVELS = 5
 
@@ -68,7 +69,16 @@ class DetectionProtocol:
 
     def __post_init__(self) -> None:
         """Raises Refusal naming the fields in conflict and the remedy."""
-        refuse_numbers_out_of_range(self, rpn_loss_weight=(0.0, math.inf), freeze_at=(0, 5))
+        refuse_numbers_out_of_range(
+            self,
+            rpn_loss_weight=(0.0, math.inf),
+            freeze_at=(0, 5),
+            test_short_side=(1, LARGEST_SIDE),
+            max_long_side=(1, LARGEST_SIDE),
+            train_short_sides=(1, LARGEST_SIDE),
+        )
+        refuse_foreign_cells(self.cells, self.dataset)
+        refuse_foreign_config(self.base_config)
         counts = (self.regions_per_image, self.proposals_train, self.proposals_test, self.max_long_side)
         if min(*counts, *self.anchor_sizes, *self.pixel_std) <= 0:
             raise Refusal(
@@ -89,11 +99,23 @@ class DetectionProtocol:
             )
         if self.warmup_iterations < 0 or not 0 < self.warmup_factor <= 1 or self.precise_bn_iterations < 0:
             raise Refusal("protocol.warmup_iterations and precise_bn_iterations start at 0, warmup_factor is in (0, 1]")
+        if not self.anchor_sizes:
+            raise Refusal("protocol.anchor_sizes is empty; give at least one size in pixels")
         if self.is_fpn and len(self.anchor_sizes) != FPN_LEVELS:
             raise Refusal(f"protocol.anchor_sizes needs {FPN_LEVELS} sizes for an FPN, found {len(self.anchor_sizes)}")
         if self.is_fpn and self.extra_norm_after_res5:
             raise Refusal(
                 "protocol.extra_norm_after_res5 belongs to the C4 head; an FPN detector has none to put it in"
+            )
+        if max(self.test_short_side, *self.train_short_sides, 0) > self.max_long_side:
+            raise Refusal(
+                f"protocol.max_long_side is {self.max_long_side}, below the short sides "
+                f"{(*self.train_short_sides, self.test_short_side)}; no image could have both"
+            )
+        if self.warmup_iterations > self.iterations:
+            raise Refusal(
+                f"protocol.warmup_iterations is {self.warmup_iterations}, more than protocol.iterations "
+                f"{self.iterations}; the learning rate would never be reached"
             )
         if not self.train_short_sides or min(*self.train_short_sides, self.test_short_side) < 32:
             raise Refusal("protocol.train_short_sides and test_short_side need sizes of at least 32 pixels")

@@ -1,9 +1,12 @@
 """What this machine, or several, provide for fine-tuning a detector."""
 
+import re
 from dataclasses import dataclass
 
 from results.refusal import Refusal
 from transfer.run import Run
+
+_MEETING_PLACE = re.compile(r"tcp://[^\s/:]+:\d{1,5}|tcp://\[[0-9a-fA-F:]+\]:\d{1,5}")
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,10 @@ class DetectionRun(Run):
         super().__post_init__()
         if self.nodes < 1 or not 0 <= self.node_rank < self.nodes:
             raise Refusal(f"run.node_rank is {self.node_rank} of run.nodes {self.nodes}; ranks go from 0 to nodes - 1")
-        if self.nodes > 1 and not self.rendezvous.startswith("tcp://"):
+        if (self.nodes > 1 or self.rendezvous) and not _MEETING_PLACE.fullmatch(self.rendezvous):
             raise Refusal(
-                f"run.nodes is {self.nodes}; set run.rendezvous to tcp://HOST:PORT of the machine with rank 0"
+                f"run.nodes is {self.nodes} and run.rendezvous {self.rendezvous!r}; "
+                "set run.rendezvous to tcp://HOST:PORT of the machine with rank 0"
             )
         if self.checkpoint_iterations < 1:
             raise Refusal(f"run.checkpoint_iterations is {self.checkpoint_iterations}; it must be 1 or more")

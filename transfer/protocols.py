@@ -9,8 +9,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from evaluate.protocols import refuse_numbers_out_of_range
+from evaluate.protocols import LARGEST_MOMENTUM, LARGEST_SIDE, refuse_numbers_out_of_range
 from results.refusal import Refusal
+from results.settings import refuse_wrong_types
+from transfer.limits import refuse_foreign_cells
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Head:
 
     def __post_init__(self) -> None:
         """Raises Refusal on a pool that cannot be."""
+        refuse_wrong_types(self, "head")
         if self.kernel < 0 or self.stride < 1 or self.padding < 0:
             raise Refusal(f"head {self.layer}: kernel {self.kernel}, stride {self.stride}, padding {self.padding}")
 
@@ -113,8 +116,16 @@ class LinearProtocol:
     def __post_init__(self) -> None:
         """Raises Refusal naming the fields in conflict and the remedy."""
         refuse_numbers_out_of_range(
-            self, momentum=(0.0, 1.0), weight_decay=(0.0, math.inf), image_size=(1, math.inf), crop_area=(0.0, 1.0)
+            self,
+            momentum=(0.0, LARGEST_MOMENTUM),
+            weight_decay=(0.0, math.inf),
+            image_size=(1, LARGEST_SIDE),
+            resize=(1, LARGEST_SIDE),
+            crop_area=(0.0, 1.0),
         )
+        refuse_foreign_cells(self.cells, self.dataset)
+        if self.nesterov and not self.momentum:
+            raise Refusal("protocol.nesterov is True and protocol.momentum 0; Nesterov's step needs a momentum")
         if not 0 < self.crop_area[0] <= self.crop_area[1]:
             raise Refusal(f"protocol.crop_area is {self.crop_area}; give two rising shares above 0")
         if self.cell_head not in {head.layer for head in self.heads}:
@@ -159,8 +170,13 @@ class SvmProtocol:
     def __post_init__(self) -> None:
         """Raises Refusal naming the fields in conflict and the remedy."""
         refuse_numbers_out_of_range(
-            self, image_size=(1, math.inf), max_iterations=(1, math.inf), norm_epsilon=(0.0, math.inf)
+            self,
+            image_size=(1, LARGEST_SIDE),
+            resize=(1, LARGEST_SIDE),
+            max_iterations=(1, math.inf),
+            norm_epsilon=(0.0, math.inf),
         )
+        refuse_foreign_cells(self.cells, self.dataset)
         if min(self.positive_weight, self.negative_weight, self.tolerance) <= 0:
             raise Refusal("protocol.positive_weight, negative_weight and tolerance must be positive")
         if not self.costs or min(self.costs) <= 0:

@@ -1,10 +1,12 @@
 """What this machine provides for a transfer run: paths, devices, seed. Never what the paper prescribes."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from results.refusal import Refusal
+from results.settings import refuse_out_of_range, refuse_wrong_types
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,8 @@ class Run:
 
     def __post_init__(self) -> None:
         """Raises Refusal naming the first field that is out of range."""
-        for name in ("seed", "limit", "workers", "gpus"):
-            if getattr(self, name) < 0:
-                raise Refusal(f"run.{name} is {getattr(self, name)}; it must be 0 or more")
+        refuse_wrong_types(self, "run")
+        refuse_out_of_range(self, "run", seed=(0, math.inf), limit=(0, math.inf), workers=(0, 1024), gpus=(0, 1024))
         if not self.checkpoint and not self.dry_run:
             raise Refusal("run.checkpoint is empty; give a weights file or a known name such as random-init")
         if self.device == "cpu" and self.gpus:
@@ -55,6 +56,11 @@ class LinearRun(Run):
     """Who trains the heads: VISSL, as the paper did, or this suite's own loop."""
     port: int = 0
     """The port at which VISSL's processes meet; 0 for any free one."""
+
+    def __post_init__(self) -> None:
+        """Raises Refusal naming the first field that is out of range."""
+        super().__post_init__()
+        refuse_out_of_range(self, "run", port=(0, 65_535))
 
 
 @dataclass(frozen=True)
