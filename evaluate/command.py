@@ -11,12 +11,13 @@ from pathlib import Path
 from data.corpus import identify
 from data.layouts import layout_of
 from data.preflight import look_first
-from evaluate.job import Job, Outcome, locked, read_outcome, write_outcome
+from evaluate.job import Job, Outcome, read_outcome, write_outcome
 from evaluate.pretraining import pretraining_deviations
 from evaluate.protocols import Probe, Protocol
 from evaluate.run import Run
 from evaluate.weights import resolve, say_if_assumed
 from results import atomic
+from results.folder_lock import sole_user
 from results.provenance import new_record
 from results.records import Record, RecordKey, find, key_of, read_records, write_record
 from results.refusal import Refusal
@@ -46,8 +47,8 @@ def execute(name: str, named: Protocol, protocol: Protocol, run: Run) -> int:
     if _rank() == 0:
         for warning in warnings:
             print(f"warning: {warning}", file=sys.stderr)
-    records = [one for one in found if _machine_deviations(one) == run.deviations]
-    missing = [key.cell for key in keys if run.again or not _done(find(records, key), run)]
+    records = _comparable(found, run)
+    missing = [key for key in keys if run.again or not _done(find(records, key), run)]
     if not missing:
         return 0
     if not run.skip_doctor:
@@ -58,16 +59,16 @@ def execute(name: str, named: Protocol, protocol: Protocol, run: Run) -> int:
     return 0
 
 
-def _measure_and_record(job: Job, missing: Sequence[str]) -> None:
+def _measure_and_record(job: Job, missing: Sequence[RecordKey]) -> None:
     outcome = read_outcome(job.folder)
     if outcome is not None and _rank() == 0:
-        with locked(job.folder):
+        with sole_user(job.folder):
             _record(job, outcome, missing)
     elif outcome is None:
         _measure(job, missing)
 
 
-def _measure(job: Job, missing: Sequence[str]) -> None:
+def _measure(job: Job, missing: Sequence[RecordKey]) -> None:
     from evaluate.work import measure
     from pretrain.distributed import joined_world
 
@@ -75,17 +76,20 @@ def _measure(job: Job, missing: Sequence[str]) -> None:
         if not world.is_first:
             measure(job, world)
             return
-        with locked(job.folder):
+        with sole_user(job.folder):
             outcome = measure(job, world)
             write_outcome(job.folder, outcome)
             _record(job, outcome, missing)
 
 
-def _record(job: Job, outcome: Outcome, missing: Sequence[str]) -> None:
+def _record(job: Job, outcome: Outcome, missing: Sequence[RecordKey]) -> None:
     filled = _filled_cells(job.protocol, job.run)
+    # Looked at again now that the folder is ours: the command that held it before may have been the same one.
+    now = [] if job.run.again else _comparable(read_records(job.run.records)[0], job.run)
+    cells = [key.cell for key in missing if find(now, key) is None]
     for measured in outcome.measurements:
         measurement = replace(measured, cell=filled.get(measured.cell, ""))
-        if measurement.cell not in missing:
+        if measurement.cell not in cells:
             continue
         checkpoint = job.weights.identity(job.run.label, measurement.cell)
         pretraining = pretraining_deviations(job.weights.card, measurement.cell, checkpoint, job.dataset)
@@ -160,6 +164,10 @@ def _done(record: Record | None, run: Run) -> bool:
     if _rank() == 0:
         print(f"{record.cell}: done already, {record.measurement.value:.2f} % ({run.records}, {record.created})")
     return True
+
+
+def _comparable(records: Sequence[Record], run: Run) -> list[Record]:
+    return [record for record in records if _machine_deviations(record) == run.deviations]
 
 
 def _machine_deviations(record: Record) -> tuple[str, ...]:

@@ -1,10 +1,8 @@
 """One evaluation: what is measured, where its work lies, and what came out. Torch-free."""
 
 import dataclasses
-import fcntl
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +12,8 @@ from evaluate.run import Run
 from evaluate.weights import ResolvedWeights
 from results import atomic
 from results.records import DatasetIdentity, Measurement
-from results.refusal import Refusal
 
 RESULT_FILE = "result.json"
-LOCK_FILE = ".lock"
 
 
 @dataclass(frozen=True)
@@ -69,29 +65,3 @@ def read_outcome(folder: Path) -> Outcome | None:
     if all((folder / name).is_file() for name in outcome.predictions.values()):
         return outcome
     return None
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this command alone; one in which nothing but a refusal happened is taken away again.
-
-    Raises:
-        Refusal: another process works in it, or it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK_FILE).open("a")
-    except OSError as error:
-        raise Refusal(f"cannot use {folder}: {error.strerror}; choose another --run.output") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Refusal(f"{folder} is in use by another evaluation; wait for it or end it") from error
-        try:
-            yield
-        except Refusal:
-            if [path.name for path in folder.iterdir()] == [LOCK_FILE]:
-                (folder / LOCK_FILE).unlink()
-                folder.rmdir()
-            raise

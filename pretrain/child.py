@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 
 from pretrain.interrupt import REQUEUE_STATUS, WARNINGS
+from results.lifeline import ending_with_this_process
 
 INTERRUPTED = (REQUEUE_STATUS, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 """Statuses of a child that was told to leave."""
@@ -13,7 +14,7 @@ INTERRUPTED = (REQUEUE_STATUS, -signal.SIGINT, -signal.SIGTERM, 128 + signal.SIG
 
 def call(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Run `command` to its end and return its status; SIGINT, SIGTERM and a cluster's warnings are passed on to it."""
-    child = subprocess.Popen(command, env=environment)
+    child = subprocess.Popen(command, env=environment, preexec_fn=ending_with_this_process())
     told = 0
 
     def pass_on(number: int, frame: FrameType | None) -> None:

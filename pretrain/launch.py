@@ -11,6 +11,7 @@ from pretrain.recipes import RECIPES
 from pretrain.run import Run, Slurm, output_folder
 from pretrain.settings import Recipe
 from results import provenance
+from results.folder_lock import sole_user
 from results.records import DatasetIdentity
 from results.settings import canonical_json, deviations, settings_hash
 
@@ -48,7 +49,7 @@ def train_here(name: str, recipe: Recipe, run: Run) -> int:
     with distributed.joined_world(run.device) as world:
         if not world.is_first:
             return loop.train(recipe, run, images.listed, folder, card, world)
-        with preflight.sole_user(folder):
+        with sole_user(folder):
             return loop.train(recipe, run, images.listed, folder, card, world)
 
 

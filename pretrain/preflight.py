@@ -1,10 +1,8 @@
 """What is refused before any work, and the identity of the data. Imports no torch."""
 
-import fcntl
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,30 +96,6 @@ def is_done(folder: Path, recipe: Recipe) -> bool:
     """Whether the run's backbone file and its undamaged card are there; else the last state makes them anew."""
     backbone = _backbone(folder, recipe)
     return backbone.is_file() and whole_card(backbone) is not None
-
-
-@contextmanager
-def sole_user(folder: Path) -> Iterator[None]:
-    """Hold the run folder; a second process that wants it is refused. The lock dies with the process that holds it.
-
-    Raises:
-        Refusal: another process holds it, or the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a+")
-    except OSError as error:
-        raise Refusal(f"cannot use {folder}: {error.strerror}; choose another --run.output") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            raise Refusal(f"{folder} is in use by process {file.read().strip() or '?'}; wait for it to end") from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 def _backbone(folder: Path, recipe: Recipe) -> Path:

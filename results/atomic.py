@@ -1,13 +1,19 @@
-"""Files appear whole or not at all: write beside the target, fsync, rename, fsync the folder."""
+"""Files appear whole or not at all: write beside the target, fsync, rename, fsync the folder.
 
+What a killed process was writing stays behind as a ".NAME.*.partial"; the next write into that folder takes it away.
+"""
+
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from results.refusal import Refusal
+
+PARTIAL = ".partial"
 
 
 @contextmanager
@@ -20,8 +26,8 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-        temporary = Path(name)
+        _remove_abandoned(path.parent)
+        descriptor, temporary = _held_temporary(path)
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
@@ -49,6 +55,24 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """Write `content` to `path` as UTF-8, atomically; see `atomic_file`."""
     write_bytes(path, content.encode("utf-8"))
+
+
+def _held_temporary(path: Path) -> tuple[int, Path]:
+    """A new file beside `path`, locked for as long as it is open: by that a living writer's file is known."""
+    while True:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
+        with suppress(OSError):  # some network file systems have no locks; nothing is taken away there
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, Path(name)
+        os.close(descriptor)  # it was taken for abandoned before it was locked
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for left in folder.glob(f".*{PARTIAL}"):
+        with suppress(OSError), left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink(missing_ok=True)
 
 
 def _umask() -> int:

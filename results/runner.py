@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from results.lifeline import ending_with_this_process
+
 CHUNK_BYTES = 65_536
 
 
@@ -21,9 +23,9 @@ def run_logged(command: Sequence[str], log: Path, *, echo: bool) -> int:
         file.write(f"$ {' '.join(command)}\n".encode())
         file.flush()
         if not echo:
-            return _wait(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT))
+            return _wait(_started(command, file.fileno()))
         ours, theirs = pty.openpty()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, close_fds=True)
+        process = _started(command, theirs)
         os.close(theirs)
         try:
             while chunk := _read(ours):
@@ -40,6 +42,12 @@ def last_lines(log: Path, count: int = 12) -> list[str]:
     text = log.read_bytes().decode("utf-8", errors="replace")  # read_text would take a lone \r for a line's end
     lines = [line.split("\r")[-1].rstrip() for line in text.replace("\r\n", "\n").split("\n")]
     return [line for line in lines if line][-count:]
+
+
+def _started(command: Sequence[str], output: int) -> "subprocess.Popen[bytes]":
+    # A command that outlived a killed `reproduce` would hold its run folder against the next one.
+    tied = ending_with_this_process()
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, preexec_fn=tied)
 
 
 def _read(descriptor: int) -> bytes:

@@ -51,7 +51,7 @@ def execute(name: str, named: Any, used: Any, run: Run, measure: Callable[[Job[A
     records, warnings = read_records(run.records)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    missing = [key.cell for key in keys if run.again or not _report_done(find(records, key))]
+    missing = [key for key in keys if run.again or not _report_done(find(records, key))]
     if not missing:
         return 0
     if not run.skip_doctor:
@@ -67,8 +67,11 @@ def execute(name: str, named: Any, used: Any, run: Run, measure: Callable[[Job[A
         started = time.monotonic()
         outcome = measure(job)
         seconds = time.monotonic() - started
+        # Looked at again now that the folder is ours: the command that held it before may have been the same one.
+        now = [] if run.again else read_records(run.records)[0]
+        cells = [key.cell for key in missing if find(now, key) is None]
         for measurement in outcome.measurements:
-            if measurement.cell in missing:
+            if measurement.cell in cells:
                 _write(job, named, weights, measurement, outcome, seconds)
     return 0
 

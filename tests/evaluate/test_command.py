@@ -10,8 +10,8 @@ import torch
 from small_trunk import measure, records_of, use_tiny_trunk
 
 from evaluate import work
-from evaluate.job import locked
 from evaluate.predictions import read_predictions
+from results.folder_lock import sole_user
 from results.refusal import Refusal
 
 ROOT = Path(__file__).parents[2]
@@ -133,7 +133,7 @@ def test_wrong_input_is_refused_with_status_2_and_the_reason(words: list[str], r
 
 
 def test_a_folder_that_another_process_works_in_is_refused(tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(Refusal, match="in use"), locked(tmp_path):
+    with sole_user(tmp_path), pytest.raises(Refusal, match="in use"), sole_user(tmp_path):
         pass
 
 

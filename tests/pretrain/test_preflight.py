@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -125,15 +123,3 @@ def test_no_setting_of_a_recipe_may_be_infinite_or_no_number(
 def test_momentum_and_weight_decay_are_bounded(name: str, value: float) -> None:
     with pytest.raises(Refusal, match=f"{name} is {value}"):
         replace(small.RECIPE, **{name: value})  # type: ignore[arg-type]
-
-
-def test_a_second_user_of_a_run_folder_is_refused_and_the_first_named(tmp_path: Path) -> None:
-    with preflight.sole_user(tmp_path):
-        code = (
-            "from pathlib import Path; from pretrain.preflight import sole_user\n"
-            f"with sole_user(Path({str(tmp_path)!r})): pass"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert done.returncode != 0 and "is in use by process" in done.stderr
-    with preflight.sole_user(tmp_path):
-        pass

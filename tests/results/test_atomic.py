@@ -1,6 +1,8 @@
 """Files appear whole or not at all."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,17 @@ def test_a_folder_that_is_a_file_is_a_refusal(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(Refusal, match="choose another folder"):
         write_text(tmp_path / "file" / "b.txt", "text")
+
+
+def test_what_a_killed_writer_left_is_taken_away_by_the_next_write_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from results.atomic import atomic_file\n"
+        "with atomic_file(Path(sys.argv[1]) / 'state') as file:\n"
+        "    file.write(b'half'); file.flush(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=Path(__file__).parents[2], check=False)
+    assert len(list(tmp_path.glob(".state.*.partial"))) == 1
+    with atomic_file(tmp_path / "slow") as file:
+        file.write(b"whole")
+        write_text(tmp_path / "quick", "beside it")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["quick", "slow"]
