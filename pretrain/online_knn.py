@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from data.decode import open_image
 from data.listing import ImageList, list_images
 from pretrain.preflight import DATASET
-from pretrain.views.device import normalise
+from pretrain.views.normalise import normalise
 from pretrain.views.reference import to_tensor
 
 NEIGHBOURS = 20

@@ -1,69 +1,77 @@
 """Gray and hue in whole grey levels, exactly as PIL's 8-bit conversions round them."""
 
 from functools import cache
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
 def gray(x: Tensor) -> Tensor:
-    """Luma of (n, 3, h, w) whole grey levels: (n, 1, h, w), ITU-R 601 weights in 1/65536, rounded.
+    """Luma of (n, 3, ...) whole grey levels: (n, 1, ...), ITU-R 601 weights in 1/65536, rounded half up.
 
-    The products stay below 2^24, so float32 holds them exactly.
+    In units of 1/65536 every number stays below 2^24, so float32 holds them exactly.
     """
     red, green, blue = x.unbind(1)
-    return ((red * 19595 + green * 38470 + blue * 7471 + 32768) / 65536).floor_().unsqueeze(1)
+    luma = torch.mul(red, 19595 / 65536).add_(green, alpha=38470 / 65536).add_(blue, alpha=7471 / 65536)
+    return luma.add_(0.5).floor_().unsqueeze(1)
 
 
-def turn_hue(x: Tensor, levels: Tensor) -> Tensor:
-    """Shift the 8-bit hue of (n, 3, h, w) whole grey levels by `levels` (n, 1, 1), in steps of 1/255 of the circle.
+def turn_hue(x: Tensor, levels: Tensor | int) -> Tensor:
+    """Shift the 8-bit hue of (n, 3, ...) whole grey levels by `levels`, steps of 1/255 of the circle, modulo 256.
 
-    PIL has whole hues and saturations, computed partly in float and partly in double. Tables over every case hold
-    them exactly; what remains is float32, and checked over every value, saturation and hue to round as PIL does.
+    `levels`: one number for all, or uint8 that broadcasts with (n, ...). PIL has whole hues and saturations, computed
+    partly in float and partly in double. A table over every case holds the hues exactly; what remains is float32, and
+    checked over every value, saturation and hue to round as PIL does. Nothing is compared: on a processor a comparison
+    and a choice take ten times a subtraction.
     """
-    tables = _tables(x.device)
-    red, green, blue = x.unbind(1)  # (n, h, w)
-    value = torch.maximum(torch.maximum(red, green), blue)
-    chroma = value - torch.minimum(torch.minimum(red, green), blue)
-    from_green_on = torch.where(green == value, (blue - red).add_(SPAN), (red - green).add_(2 * SPAN))
-    distance = torch.where(red == value, green - blue, from_green_on)
-    # (distance + 255) * 256 + chroma
-    hue = _look_up(tables.hue, torch.add(chroma, distance, alpha=256).add_(255 * 256).int())
-    turned = hue.add_(levels.int()).bitwise_and_(255)
-    saturated = _look_up(tables.saturation, torch.add(value, chroma, alpha=256).int()).mul_(value)
+    hue, value, chroma = _hue_value_chroma(x)
+    saturation = torch.div(chroma, value.clamp(min=1)).mul_(255).floor_()
+    scaled = saturation.mul_(value).mul_(1 / 255**2)
+    # A sextant of the circle has 255 / 6 hues: in six times the hue every number below is whole.
+    turned = hue.add_(levels).to(torch.float32).mul_(6)
     value.add_(0.5)  # PIL rounds half up
     out = torch.empty_like(x)
-    for channel, weight in enumerate(tables.weights):
-        torch.addcmul(value, saturated, _look_up(weight, turned), value=-1, out=out[:, channel]).floor_()
+    for channel, sextant in enumerate((3, 2, 4)):
+        # Green and blue lose the whole saturation far from their own hue, red near the opposite one, and nothing or
+        # something between elsewhere.
+        lost = torch.sub(turned, sextant * 255).abs_().sub_(255).clamp_(0, 255)
+        lost = lost.neg_().add_(255) if channel == 0 else lost
+        torch.addcmul(value, scaled, lost, value=-1, out=out[:, channel]).floor_()
     return out
 
 
-SPAN = 512
-"""How far the three cases of the largest channel lie apart in the table of hues."""
-
-
-class _Tables(NamedTuple):
-    hue: Tensor  # int32, by case, signed distance of the other two channels, and chroma: PIL's 8-bit hue
-    saturation: Tensor  # by chroma and value: PIL's 8-bit saturation, over 255
-    weights: tuple[Tensor, ...]  # by hue, for each channel: how much of the saturation it loses
+def _hue_value_chroma(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """PIL's 8-bit hue (uint8), the largest channel, and its distance from the smallest, each (n, ...)."""
+    red, green, blue = x.unbind(1)
+    high, low = torch.maximum(green, blue), torch.minimum(green, blue)
+    value, middle = torch.maximum(red, high), torch.minimum(red, high)
+    chroma = value - torch.minimum(middle, low)
+    blue_over_green, red_not_largest = (blue - green).clamp_(0, 1), (high - red).clamp_(0, 1)  # 0 or 1
+    case = torch.addcmul(blue_over_green, red_not_largest, blue_over_green + 3)  # 0, 1, 3, or 5
+    # case * 256² + (middle - low) * 256 + chroma
+    index = torch.add(middle.sub_(low), case, alpha=256).mul_(256).add_(chroma)
+    hue = _hues(x.device).index_select(0, index.int().flatten())
+    return hue.view(index.shape), value, chroma
 
 
 @cache
-def _tables(device: torch.device) -> _Tables:
-    distance, chroma = torch.meshgrid(torch.arange(-255.0, SPAN - 255), torch.arange(256.0), indexing="ij")
-    high, middle, zero = chroma, distance.abs().minimum(chroma), torch.zeros_like(chroma)
-    up, down = torch.where(distance >= 0, middle, zero), torch.where(distance >= 0, zero, middle)
-    cases = ((high, up, down), (down, high, up), (up, down, high))  # red, green, blue of every case
-    hue = torch.cat([_hue(*case).flatten() for case in cases])
-    chroma, value = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
-    saturation = ((chroma / value.clamp(min=1)).double() * 255).floor().flatten() / 255
-    weights = tuple(weight.float().to(device) for weight in _weights(torch.arange(256.0).double()))
-    return _Tables(hue.int().to(device), saturation.float().to(device), weights)
-
-
-def _look_up(table: Tensor, index: Tensor) -> Tensor:
-    return table.index_select(0, index.flatten()).view(index.shape)
+def _hues(device: torch.device) -> Tensor:
+    """PIL's 8-bit hue by case, signed difference and chroma, as `_hue_value_chroma` numbers them: uint8 (6 * 256²,)."""
+    table = torch.zeros(6 * 256**2)
+    high, middle = (axis.flatten() for axis in torch.meshgrid(*[torch.arange(256.0)] * 2, indexing="ij"))
+    possible = middle <= high
+    high, middle = high[possible], middle[possible]
+    zero = torch.zeros_like(high)
+    for case, difference, colour in (
+        (0, middle, (high, middle, zero)),
+        (1, middle, (high, zero, middle)),
+        (3, middle, (middle, high, zero)),
+        (3, -middle, (zero, high, middle)),
+        (5, middle, (middle, zero, high)),
+        (5, -middle, (zero, middle, high)),
+    ):
+        table[((case * 256 + difference) * 256 + high).long()] = _hue(*colour).float()
+    return table.to(device, torch.uint8)
 
 
 def _hue(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
@@ -78,24 +86,3 @@ def _hue(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
     )
     sextant = torch.where(red == value, (to_blue - to_green).double(), from_green_on).float().double()
     return torch.where(chroma > 0, torch.remainder(sextant / 6 + 1, 1).float().double() * 255, 0.0).floor_()
-
-
-def _weights(hue: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """For red, green and blue: 0 keeps the value, 1 loses the whole saturation, between them rising or falling."""
-    sextant = hue * 6 / 255
-    index = sextant.floor()
-    falling = (sextant - index).float().double()
-    rising = 1 - falling
-    index = torch.remainder(index, 6)
-    none, whole = torch.zeros_like(hue), torch.ones_like(hue)
-    red = _choose(index, (none, falling, whole, whole, rising, none))
-    green = _choose(index, (rising, none, none, falling, whole, whole))
-    blue = _choose(index, (whole, whole, rising, none, none, falling))
-    return red, green, blue
-
-
-def _choose(index: Tensor, candidates: tuple[Tensor, ...]) -> Tensor:
-    chosen = candidates[0]
-    for number, candidate in enumerate(candidates[1:], start=1):
-        chosen = torch.where(index == number, candidate, chosen)
-    return chosen

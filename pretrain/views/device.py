@@ -1,4 +1,4 @@
-"""The fast views' device half: a batch at a time, each sample with its own parameters, on whatever device it is on.
+"""The fast views' second half on an accelerator: a batch at a time, each sample with its own parameters.
 
 Images are float32 in 0…255 and are cut back to whole grey levels after every operation just where PIL cuts them, so
 the result is PIL's own except in the blur, where a true Gaussian stands for PIL's three box filters.
@@ -11,21 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pretrain.views import colour_space
+from pretrain.views import colour_space, gaussian, processor
+from pretrain.views.normalise import normalise
 from pretrain.views.parameters import BRIGHTNESS, COLUMNS, CONTRAST, HUE, SATURATION
 from pretrain.views.reference import SOLARIZE_THRESHOLD
-
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""ImageNet's mean and standard deviation per channel (B.2)."""
-
-FREQUENCIES = 128
-
-CACHED_PIXELS = 2**16
-"""Pixels that the processor's own cache holds in float32 with a few intermediate images."""
-
-STRIP = 32
-"""Rows of a blurred image that are computed together on a processor, where the band's zeros would cost time."""
 
 
 class ColourBatch:
@@ -60,7 +49,7 @@ class _Slot:
         self.gray_weight = torch.from_numpy(operation == SATURATION).float().view(-1, 1, 1, 1)
         self.turned = _where(operation == HUE)
         levels = np.trunc(columns["hue"][operation == HUE] * 255)  # as `reference.hue_levels`
-        self.levels = torch.from_numpy(levels).view(-1, 1, 1)
+        self.levels = torch.from_numpy(np.mod(levels, 256).astype(np.uint8)).view(-1, 1, 1)
 
 
 def _where(condition: NDArray[np.bool_]) -> Tensor:
@@ -68,21 +57,14 @@ def _where(condition: NDArray[np.bool_]) -> Tensor:
 
 
 def augment(images: Tensor, colours: ColourBatch, *, blur_kernel: int) -> Tensor:
-    """uint8 (n, 3, s, s) after crop and flip to normalised float32 views, in channels-last layout."""
-    few = max(1, CACHED_PIXELS // images.shape[-1] ** 2)
-    if images.device.type == "cpu" and len(images) > few:
-        return _a_few_at_a_time(images, colours, few, blur_kernel)
+    """uint8 (n, 3, s, s) after crop and flip to normalised float32 views, in channels-last layout.
+
+    On a processor `processor` does it, one image after the other.
+    """
+    if images.device.type == "cpu":
+        return processor.augment(images, colours.table, blur_kernel=blur_kernel)
     x = images.to(torch.float32, memory_format=torch.contiguous_format)
     return normalise(recolour(x, colours, blur_kernel=blur_kernel))
-
-
-def _a_few_at_a_time(images: Tensor, colours: ColourBatch, few: int, blur_kernel: int) -> Tensor:
-    # A processor's cache holds an image or so: each is finished before the next is begun.
-    out = torch.empty(images.shape, memory_format=torch.channels_last)
-    for start in range(0, len(images), few):
-        part = slice(start, start + few)
-        out[part] = augment(images[part], ColourBatch(colours.table[part]), blur_kernel=blur_kernel)
-    return out
 
 
 def recolour(x: Tensor, colours: ColourBatch, *, blur_kernel: int) -> Tensor:
@@ -97,51 +79,8 @@ def recolour(x: Tensor, colours: ColourBatch, *, blur_kernel: int) -> Tensor:
 
 def blur(x: Tensor, sigmas: Tensor, kernel: int) -> Tensor:
     """Gaussian blur of (n, 3, s, s), one sigma per sample, edges continued; along rows and columns as K x Kᵀ."""
-    blurring = blur_matrices(sigmas, x.shape[-1], kernel)[:, None]  # (n, 1, s, s)
-    reach = kernel // 2
-    return _banded(blurring, _banded(blurring, x, reach).mT, reach).mT.add(0.5).floor_()
-
-
-def _banded(matrices: Tensor, x: Tensor, reach: int) -> Tensor:
-    """`matrices` (n, 1, s, s) @ x (n, 3, s, s), where entries further than `reach` from the diagonal are zero."""
-    size = x.shape[-1]
-    if x.device.type != "cpu":
-        return matrices @ x
-    strips = [
-        matrices[..., start : start + STRIP, max(0, start - reach) : start + STRIP + reach]
-        @ x[..., max(0, start - reach) : start + STRIP + reach, :]
-        for start in range(0, size, STRIP)
-    ]
-    return torch.cat(strips, -2)
-
-
-def blur_matrices(sigmas: Tensor, size: int, kernel: int) -> Tensor:
-    """(n, size, size): row i holds the weights of output i; taps beyond the edge count for the edge pixel."""
-    taps = torch.arange(kernel, device=sigmas.device) - kernel // 2
-    weights = _discrete_gaussian(sigmas, taps)
-    weights = weights / weights.sum(1, keepdim=True)  # (n, kernel)
-    columns = (torch.arange(size, device=sigmas.device)[:, None] + taps).clamp_(0, size - 1)  # (size, kernel)
-    matrices = torch.zeros(len(sigmas), size, size, device=sigmas.device)
-    shape = (len(sigmas), size, kernel)
-    return matrices.scatter_add_(2, columns.expand(shape), weights[:, None].expand(shape))
-
-
-def _discrete_gaussian(sigmas: Tensor, taps: Tensor) -> Tensor:
-    """(n, kernel): the kernel on whole pixels whose variance is sigma² exactly, as PIL's is, however small sigma.
-
-    Its transform is exp(sigma² (cos θ - 1)); the sum over evenly spaced θ inverts it. Sampling the bell curve instead
-    would make sigma 0.3 act like 0.09.
-    """
-    theta = torch.arange(FREQUENCIES, device=sigmas.device) * (2 * torch.pi / FREQUENCIES)
-    spectrum = torch.exp(sigmas[:, None].square() * (theta.cos() - 1))  # (n, frequencies)
-    return spectrum @ torch.cos(theta[:, None] * taps) / FREQUENCIES
-
-
-def normalise(x: Tensor) -> Tensor:
-    """Grey levels 0…255 (n, 3, s, s) to zero mean and unit variance per channel over ImageNet, channels-last."""
-    mean = torch.tensor(MEAN, device=x.device).view(3, 1, 1) * 255
-    std = torch.tensor(STD, device=x.device).view(3, 1, 1) * 255
-    return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+    blurring = gaussian.blur_matrices(sigmas, x.shape[-1], kernel)[:, None]  # (n, 1, s, s)
+    return (blurring @ (blurring @ x).mT).mT.add(0.5).floor_()
 
 
 def _jitter(x: Tensor, slot: _Slot) -> Tensor:

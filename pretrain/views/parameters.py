@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pretrain.settings import ViewRecipe
 
@@ -50,6 +51,14 @@ def as_row(colour: Colour) -> tuple[float, ...]:
     """The colour parameters as the numbers named in `COLUMNS`, so that a batch of them is one small table."""
     order = colour.jitter_order or (NOT_DRAWN,) * 4
     return (*map(float, order), *map(float, colour[1:]))
+
+
+def from_row(row: NDArray[np.float64]) -> Colour:
+    """What `as_row` made a row of."""
+    numbers = row.tolist()
+    order = () if numbers[0] == NOT_DRAWN else tuple(int(operation) for operation in numbers[:4])
+    brightness, contrast, saturation, hue, grayscale, blur_sigma, solarize = numbers[4:]
+    return Colour(order, brightness, contrast, saturation, hue, grayscale > 0, blur_sigma, solarize > 0)
 
 
 class ViewParameters(NamedTuple):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pretrain.recipes import RECIPES
 from pretrain.settings import ViewRecipe
-from pretrain.views import device, host, parameters, reference
+from pretrain.views import device, gaussian, host, normalise, parameters, processor, reference
 from pretrain.views.parameters import BRIGHTNESS, CONTRAST, HUE, NEUTRAL, SATURATION, Colour, Crop
 
 SIZE = 96
@@ -49,20 +49,34 @@ OPERATIONS: dict[str, Callable[[float], Colour]] = {
 }
 
 
-def both(colours: list[Colour], images: list[Image.Image], kernel: int = 23) -> tuple[Tensor, Tensor]:
+def in_a_batch(images: Tensor, colours: list[Colour]) -> Tensor:
     table = device.ColourBatch(np.array([parameters.as_row(colour) for colour in colours]))
-    stacked = torch.stack([reference.to_tensor(image) for image in images]).float()
-    fast = device.recolour(stacked, table, blur_kernel=kernel)
+    return device.recolour(images, table, blur_kernel=23)
+
+
+def one_by_one(images: Tensor, colours: list[Colour]) -> Tensor:
+    rows = [image.transpose(0, 1).contiguous() for image in images]
+    done = [processor.recolour(x, colour, blur_kernel=23) for x, colour in zip(rows, colours, strict=True)]
+    return torch.stack([x.expand(-1, 3, -1).transpose(0, 1) for x in done])
+
+
+Implementation = Callable[[Tensor, list[Colour]], Tensor]
+FAST: tuple[Implementation, ...] = (in_a_batch, one_by_one)
+
+
+def both(fast: Implementation, colours: list[Colour], images: list[Image.Image]) -> tuple[Tensor, Tensor]:
+    found = fast(torch.stack([reference.to_tensor(image) for image in images]).float(), colours)
     slow = [reference.to_tensor(reference.recolour(i, c)) for i, c in zip(images, colours, strict=True)]
-    return fast, torch.stack(slow).float()
+    return found, torch.stack(slow).float()
 
 
+@pytest.mark.parametrize("fast", FAST)
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_each_colour_operation_is_pils_to_the_grey_level(name: str) -> None:
+def test_each_colour_operation_is_pils_to_the_grey_level(name: str, fast: Implementation) -> None:
     # The promise is 2 grey levels; these six are exact, and a slip in the rounding should show.
     for u in (0.0, 0.27, 0.5, 0.81, 1.0):
-        fast, slow = both([OPERATIONS[name](u)] * len(PICTURES), PICTURES)
-        assert torch.equal(fast, slow), (name, u, float((fast - slow).abs().max()))
+        found, slow = both(fast, [OPERATIONS[name](u)] * len(PICTURES), PICTURES)
+        assert torch.equal(found, slow), (name, u, float((found - slow).abs().max()))
 
 
 def test_hue_is_pils_over_the_colour_cube() -> None:
@@ -70,20 +84,21 @@ def test_hue_is_pils_over_the_colour_cube() -> None:
     cube = np.stack(np.meshgrid(levels, levels, np.arange(256, dtype=np.uint8), indexing="ij"), -1)
     image = Image.fromarray(np.ascontiguousarray(cube.reshape(-1, 256, 3)))
     for hue in (-0.1, 0.033, 0.5):
-        fast, slow = both([jittering(HUE, hue=hue)], [image])
+        fast, slow = both(in_a_batch, [jittering(HUE, hue=hue)], [image])
         assert torch.equal(fast, slow)
 
 
+@pytest.mark.parametrize("fast", FAST)
 @pytest.mark.parametrize("sigma", [0.1, 0.3, 0.5, 0.8, 1.2, 2.0])
-def test_blur_is_pils_within_one_grey_level_on_average(sigma: float) -> None:
+def test_blur_is_pils_within_one_grey_level_on_average(sigma: float, fast: Implementation) -> None:
     photographs = PICTURES[:2]
-    fast, slow = both([NEUTRAL._replace(blur_sigma=sigma)] * 2, photographs)
-    assert float((fast - slow).abs().mean()) < 1
+    found, slow = both(fast, [NEUTRAL._replace(blur_sigma=sigma)] * 2, photographs)
+    assert float((found - slow).abs().mean()) < 1
 
 
 def test_blur_weights_have_the_asked_variance_and_sum_to_one() -> None:
     for sigma in (0.2, 0.7, 2.0):
-        row = device.blur_matrices(torch.tensor([sigma]), 64, 23)[0, 32]
+        row = gaussian.blur_matrices(torch.tensor([sigma]), 64, 23)[0, 32]
         offsets = torch.arange(64) - 32
         assert float(row.sum()) == pytest.approx(1, abs=1e-6)
         assert float((row * offsets.square()).sum()) == pytest.approx(sigma**2, rel=1e-3)
@@ -100,20 +115,21 @@ def test_crop_resize_and_flip_are_pils_within_two_grey_levels(interpolation: str
         assert int((fast.int() - slow.int()).abs().max()) <= 2
 
 
-def test_a_whole_view_is_alike_in_both_and_no_sample_touches_another() -> None:
+@pytest.mark.parametrize("fast", FAST)
+def test_a_whole_view_is_alike_in_both_and_no_sample_touches_another(fast: Implementation) -> None:
     recipe = ViewRecipe(size=48, blur_probability=0.0)
     random = np.random.default_rng(5)
     views = [parameters.draw(recipe, SIZE, SIZE, random) for _ in PICTURES]
-    fast, slow = both([view.colour for view in views], PICTURES)
-    assert torch.equal(fast, slow)
+    found, slow = both(fast, [view.colour for view in views], PICTURES)
+    assert torch.equal(found, slow)
 
 
 def test_normalised_views_have_imagenets_mean_at_zero() -> None:
-    x = torch.tensor(device.MEAN).view(1, 3, 1, 1).expand(1, 3, 8, 8) * 255
-    assert float(device.normalise(x).abs().max()) < 1e-5
-    white = device.normalise(torch.full((1, 3, 2, 2), 255.0))[0, :, 0, 0]
+    x = torch.tensor(normalise.MEAN).view(1, 3, 1, 1).expand(1, 3, 8, 8) * 255
+    assert float(normalise.normalise(x).abs().max()) < 1e-5
+    white = normalise.normalise(torch.full((1, 3, 2, 2), 255.0))[0, :, 0, 0]
     assert white.tolist() == pytest.approx(
-        [(1 - m) / s for m, s in zip(device.MEAN, device.STD, strict=True)], rel=1e-5
+        [(1 - m) / s for m, s in zip(normalise.MEAN, normalise.STD, strict=True)], rel=1e-5
     )
 
 
