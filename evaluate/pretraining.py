@@ -4,9 +4,7 @@ Cards are written by `pretrain` beside a checkpoint. Weights without one (downlo
 pretraining of which nothing is known here, which no line can speak of.
 """
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pretrain.recipes import RECIPES, ROWS
@@ -22,15 +20,6 @@ RECIPES_OF_ROWS = {
 }
 """The recipes whose checkpoints stand for a row of Tables 1, 2 and 5."""
 RECIPES_ON_DIGITS = {"VICReg": ("demo",)}
-
-
-def read_card(path: Path) -> dict[str, Any]:
-    """The card beside the checkpoint at `path`; empty where there is none that can be read."""
-    try:
-        content = json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def recipe_name(card: Mapping[str, Any]) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from results import atomic
+from pretrain import checkpoint
 from results.refusal import Refusal
 
-STATE_FILE = "state.pt"
+KEPT = 2
 
 
 @dataclass
@@ -26,32 +26,34 @@ class Position:
 def save_state(
     folder: Path, position: Position, heads: nn.Module, optimizer: torch.optim.Optimizer, trunk: nn.Module | None
 ) -> None:
-    """Write the state atomically; `trunk` only where it is trained."""
+    """Write the state atomically, with its digest, and keep the one before; `trunk` only where it is trained."""
     state = {
+        "step": position.step,
         "position": vars(position),
         "heads": heads.state_dict(),
         "optimizer": optimizer.state_dict(),
         "trunk": trunk.state_dict() if trunk is not None else None,
     }
-    with atomic.atomic_file(folder / STATE_FILE) as file:
-        torch.save(state, file)
+    checkpoint.save_state(folder, state, {"step": position.step}, keep=KEPT)
 
 
 def load_state(folder: Path, heads: nn.Module, optimizer: torch.optim.Optimizer, trunk: nn.Module | None) -> Position:
-    """Fill the modules and the optimizer from `folder` and return the position; a fresh one where nothing was saved.
+    """Fill the modules and the optimizer from the newest undamaged state in `folder` and return its position.
+
+    A fresh position where there is none; damaged states are named on stderr.
 
     Raises:
-        Refusal: the file is damaged.
+        Refusal: the state is whole, but of another probe.
     """
-    path = folder / STATE_FILE
-    if not path.exists():
+    path = checkpoint.last_state(folder)
+    if path is None:
         return Position()
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = checkpoint.load_state(path)
         heads.load_state_dict(state["heads"])
         optimizer.load_state_dict(state["optimizer"])
         if trunk is not None:
             trunk.load_state_dict(state["trunk"])
         return Position(**state["position"])
     except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
-        raise Refusal(f"{path} is damaged ({str(error)[:100]}); delete it to start this evaluation anew") from error
+        raise Refusal(f"{path} does not fit ({str(error)[:100]}); delete it to start this evaluation anew") from error

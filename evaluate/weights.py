@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evaluate.pretraining import read_card, recipe_name
+from evaluate.pretraining import recipe_name
+from pretrain.card import fitting_card
 from results import atomic
 from results.records import CheckpointIdentity
 from results.refusal import Refusal
@@ -92,7 +93,8 @@ def resolve(checkpoint: str) -> ResolvedWeights:
     """Find `checkpoint`: "random-init", a known name, a path, or "PATH#PART".
 
     Raises:
-        Refusal: there is no such file, or known weights have not been downloaded yet; the message says what to do.
+        Refusal: there is no such file, it is not the one its card or the recorded digest describes, or known weights
+            have not been downloaded yet; the message says what to do.
     """
     if not checkpoint:
         raise Refusal(f"run.checkpoint is empty; give a weights file or a known name such as {RANDOM_INIT}")
@@ -106,7 +108,8 @@ def resolve(checkpoint: str) -> ResolvedWeights:
         kind = "is a folder" if path.is_dir() else "does not exist"
         known = ", ".join([RANDOM_INIT, *KNOWN_WEIGHTS])
         raise Refusal(f"{path} {kind}; give a weights file or one of: {known}")
-    card, digest = read_card(path), file_sha256(path)
+    digest = file_sha256(path)
+    card = fitting_card(path, digest) or {}
     label = str(card.get("label") or _published_label(digest))
     name = recipe_name(card)
     origin = f"{checkpoint} (recipe {name}, epoch {card.get('epoch', '')})" if name else checkpoint

@@ -4,8 +4,6 @@ A state is written whole or not at all, beside a card with its digest; a state w
 for the one before it. Files hold tensors and plain values only, so reading one never runs code.
 """
 
-import hashlib
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pretrain.card import card_path, read_card
-from results import atomic
+from pretrain.card import card_path, fitting_card, write_card
+from results import atomic, sealed
 from results.refusal import Refusal
 
 STATES = "checkpoints"
@@ -28,9 +26,9 @@ def save_state(folder: Path, state: Mapping[str, Any], card: Mapping[str, Any], 
         Refusal: the folder cannot be written or the disk is full; earlier states are then untouched.
     """
     path = folder / STATES / f"step_{state['step']:09d}.pt"
-    digest = _save(path, state)
+    _save(path, state)
     # The card comes second: a state without a card was never finished.
-    _write_card(path, {**card, "sha256": digest})
+    write_card(path, card)
     for old in _states(folder)[keep:]:
         card_path(old).unlink(missing_ok=True)
         old.unlink(missing_ok=True)
@@ -56,13 +54,8 @@ def load_state(path: Path) -> dict[str, Any]:
 def save_backbone(path: Path, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
     """Write a flat state dict with torchvision's names, no fc, and its card beside it as `path`.json."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    _write_card(path, {**card, "sha256": _save(path, plain)})
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of the file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    _save(path, plain)
+    write_card(path, card)
 
 
 def all_finite(tensors: list[Tensor]) -> bool:
@@ -71,10 +64,9 @@ def all_finite(tensors: list[Tensor]) -> bool:
     return bool(torch.stack([norm.float() for norm in norms]).isfinite().all())
 
 
-def _save(path: Path, content: Mapping[str, Any]) -> str:
+def _save(path: Path, content: Mapping[str, Any]) -> None:
     with atomic.atomic_file(path) as file:
         torch.save(dict(content), file)
-    return file_digest(path)
 
 
 def _states(folder: Path) -> list[Path]:
@@ -83,13 +75,12 @@ def _states(folder: Path) -> list[Path]:
 
 def _problem(path: Path) -> str | None:
     try:
-        card = read_card(path)
+        card = fitting_card(path, sealed.file_sha256(path))
     except Refusal as refusal:
         return str(refusal)
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
     if card is None:
         return "has no card, so it was never finished"
-    return None if card.get("sha256") == file_digest(path) else "is damaged (its digest is not its card's)"
-
-
-def _write_card(path: Path, card: Mapping[str, Any]) -> None:
-    atomic.write_text(card_path(path), json.dumps(card, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    # Another version's card might have no digest; a state is only resumed from when it is known to be whole.
+    return None if "sha256" in card else "its card has no digest"

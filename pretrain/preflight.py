@@ -9,7 +9,7 @@ from typing import Any
 
 from data.corpus import identify
 from data.listing import ImageList, list_images
-from pretrain.card import whole_card
+from pretrain.card import is_whole, whole_card
 from pretrain.run import Run
 from pretrain.settings import Recipe
 from results.records import DatasetIdentity
@@ -93,9 +93,8 @@ def check_folder(folder: Path, recipe: Recipe, card: Mapping[str, Any]) -> None:
 
 
 def is_done(folder: Path, recipe: Recipe) -> bool:
-    """Whether the run's backbone file and its undamaged card are there; else the last state makes them anew."""
-    backbone = _backbone(folder, recipe)
-    return backbone.is_file() and whole_card(backbone) is not None
+    """Whether the run's backbone file is there undamaged, with its card; else the last state makes both anew."""
+    return is_whole(_backbone(folder, recipe))
 
 
 def _backbone(folder: Path, recipe: Recipe) -> Path:

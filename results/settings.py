@@ -9,8 +9,10 @@ from typing import Any
 from results.refusal import Refusal
 from results.typed import check_types
 
-LARGEST = 2**32 - 1
+LARGEST_INTEGER = 2**32 - 1
 """NumPy's largest seed."""
+LARGEST_FLOAT = 3.4e38
+"""What lies beyond is infinite in a network's float32."""
 
 
 def canonical_json(settings: Any) -> str:
@@ -29,7 +31,7 @@ def refuse_wrong_types(settings: Any, prefix: str) -> None:
     """A settings dataclass made in Python, where nothing checks its annotations: the command line's own parser does.
 
     Numbers that are not finite pass: some settings may be infinite, and each dataclass says which. Finite ones beyond
-    `LARGEST` have no use anywhere and would overflow in a library.
+    the largest have no use anywhere and would overflow in a library.
 
     Raises:
         Refusal: naming the first field ("run.seed") whose value has not the annotated type, is no choice of it, or is
@@ -39,8 +41,11 @@ def refuse_wrong_types(settings: Any, prefix: str) -> None:
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, int | float) and LARGEST < abs(number) < math.inf:
-                raise Refusal(f"{prefix}.{field.name} is {str(number)[:20]}; no setting is beyond {LARGEST:,}")
+            if not isinstance(number, int | float) or abs(number) == math.inf:
+                continue
+            largest = LARGEST_INTEGER if isinstance(number, int) else LARGEST_FLOAT
+            if abs(number) > largest:
+                raise Refusal(f"{prefix}.{field.name} is {str(number)[:20]}; no setting is beyond {largest:,}")
 
 
 def refuse_out_of_range(settings: Any, prefix: str, **ranges: tuple[float, float]) -> None:

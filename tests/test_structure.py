@@ -22,7 +22,19 @@ MAY_IMPORT = {
 }
 # What the other rooms may know of results: how to name, refuse, write and record, and whom to ask first; never how to
 # compare.
-VOCABULARY = {"atomic", "cells", "doctor", "folder_lock", "lifeline", "provenance", "records", "refusal", "settings", "usage"}
+VOCABULARY = {
+    "atomic",
+    "cells",
+    "doctor",
+    "folder_lock",
+    "lifeline",
+    "provenance",
+    "records",
+    "refusal",
+    "sealed",
+    "settings",
+    "usage",
+}
 
 
 def modules(room: str) -> list[Path]:

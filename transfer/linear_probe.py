@@ -7,7 +7,6 @@ interrupted run ends with the numbers of an uninterrupted one.
 import bisect
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +17,8 @@ from evaluate.checkpoint import load_backbone
 from evaluate.images import draw, epoch_order, normalised, pixel_batches
 from evaluate.protocols import CenterView, RandomView
 from evaluate.trunk import loaded_trunk, state_digest
+from pretrain import checkpoint
 from pretrain.distributed import joined_world
-from results import atomic
 from results.refusal import Refusal
 from transfer.engines.vissl_metrics import EpochMetrics, measurement
 from transfer.job import Job, Outcome
@@ -27,7 +26,7 @@ from transfer.probe_heads import new_heads, parameter_groups, trunk_maps
 from transfer.protocols import LinearProtocol
 from transfer.run import LinearRun
 
-STATE_FILE = "state.pt"
+STATES_KEPT = 2
 ENGINE_DEVIATION = "run.engine: vissl -> native"
 
 
@@ -56,12 +55,12 @@ def measure(job: Job[LinearProtocol, LinearRun]) -> Outcome:
     with joined_world(job.run.device) as world:
         probe = _new_probe(job, len(train.classes), world.device)
         before = state_digest(probe.trunk)
-        _load_state(probe, job.folder / STATE_FILE)
+        _load_state(probe, job.folder)
         while len(probe.epochs) < job.protocol.epochs:
             _train_epoch(probe, job, train)
             heads = _validate(probe, job, val)
             probe.epochs.append(EpochMetrics(len(probe.epochs) + 1, heads))
-            _save_state(probe, job.folder / STATE_FILE)
+            _save_state(probe, job.folder)
         if state_digest(probe.trunk) != before:
             raise Refusal("the frozen trunk changed while its heads were trained")
     found = measurement(job.protocol, probe.epochs, len(val.paths), "native")
@@ -148,20 +147,21 @@ def _scores(probe: Probe, images: Tensor) -> dict[str, Tensor]:
     return {layer: head(maps[layer].contiguous()) for layer, head in probe.heads.items()}
 
 
-def _save_state(probe: Probe, file: Path) -> None:
+def _save_state(probe: Probe, folder: Path) -> None:
     state = {
+        "step": len(probe.epochs),
         "heads": probe.heads.state_dict(),
         "optimizer": probe.optimizer.state_dict(),
         "epochs": [asdict(epoch) for epoch in probe.epochs],
     }
-    with atomic.atomic_file(file) as stream:
-        torch.save(state, stream)
+    checkpoint.save_state(folder, state, {"epoch": len(probe.epochs)}, keep=STATES_KEPT)
 
 
-def _load_state(probe: Probe, file: Path) -> None:
-    if not file.exists():
+def _load_state(probe: Probe, folder: Path) -> None:
+    path = checkpoint.last_state(folder)
+    if path is None:
         return
-    state: dict[str, Any] = torch.load(file, map_location=probe.device, weights_only=True)
+    state = checkpoint.load_state(path)
     probe.heads.load_state_dict(state["heads"])
     probe.optimizer.load_state_dict(state["optimizer"])
     probe.epochs[:] = [EpochMetrics(**epoch) for epoch in state["epochs"]]

@@ -123,7 +123,7 @@ def test_each_heads_gradient_is_that_of_its_own_mean_loss() -> None:
 
 def test_fine_tuning_moves_trunk_and_statistics_once_a_step(digits_root: Path, tmp_path: Path) -> None:
     measure(tmp_path, digits_root, "semi-10pct-demo", epochs=1, statistics_batch_size=4)
-    (state_file,) = (tmp_path / "work").glob("semi*/state.pt")
+    (state_file,) = (tmp_path / "work").glob("semi*/checkpoints/*.pt")
     state = torch.load(state_file, weights_only=True)["trunk"]
     untouched = tiny_trunk().state_dict()
     assert not torch.equal(state["layer4.0.conv3.weight"], untouched["layer4.0.conv3.weight"])
@@ -181,7 +181,7 @@ def test_a_step_with_several_chunks_on_each_rank_equals_one_ranks(digits_root: P
     start_ranks(2, arguments | {"data": str(digits_root), "folder": str(tmp_path / "two")})
     measure(tmp_path / "one", digits_root, **arguments)  # type: ignore[arg-type]
     one, two = (
-        torch.load(next((tmp_path / name / "work").glob("semi*/state.pt")), weights_only=True)["trunk"]
+        torch.load(next((tmp_path / name / "work").glob("semi*/checkpoints/*.pt")), weights_only=True)["trunk"]
         for name in ("one", "two")
     )
     for name in (name for name in one if not name.endswith("num_batches_tracked")):

@@ -10,6 +10,7 @@ import pytest
 from evaluate import weights
 from evaluate.download import download
 from evaluate.weights import KNOWN_WEIGHTS, KnownWeights, cached_file, digest_file, resolve
+from pretrain.card import write_card
 from results.refusal import Refusal
 
 CONTENT = bytes(range(256)) * 20_000  # 5 MB
@@ -115,7 +116,23 @@ def test_a_card_beside_the_file_names_the_row(tmp_path: Path) -> None:
     assert "demo" in found.origin
     assert found.sha256 == hashlib.sha256(b"weights").hexdigest()
     (tmp_path / "resnet50.pth.json").write_text("[]")
-    assert resolve(str(path)).label == weights.DEFAULT_LABEL
+    with pytest.raises(Refusal, match=r"resnet50\.pth\.json is damaged.*restore or delete it"):
+        resolve(str(path))
+
+
+def test_weights_that_are_not_those_their_card_describes_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "resnet50.pth"
+    path.write_bytes(b"weights")
+    write_card(path, {"label": "VICReg", "epoch": 100})
+    assert resolve(str(path)).label == "VICReg"
+    path.write_bytes(b"weighus")  # one bit
+    with pytest.raises(Refusal, match=r"resnet50\.pth is not the file its card describes .*restore it"):
+        resolve(str(path))
+    path.write_bytes(b"weights")
+    card = tmp_path / "resnet50.pth.json"
+    card.write_text(card.read_text().replace("100", "900"))
+    with pytest.raises(Refusal, match=r"resnet50\.pth\.json was damaged or edited"):
+        resolve(str(path))
 
 
 def test_the_random_control_is_known_by_the_digest_of_its_name() -> None:
