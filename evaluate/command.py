@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.corpus import identify
@@ -16,6 +16,7 @@ from evaluate.pretraining import pretraining_deviations
 from evaluate.protocols import Probe, Protocol
 from evaluate.run import Run
 from evaluate.weights import resolve, say_if_assumed
+from pretrain.agreement import agreed, carried
 from results import atomic
 from results.folder_lock import sole_user
 from results.provenance import new_record
@@ -35,6 +36,28 @@ def execute(name: str, named: Protocol, protocol: Protocol, run: Run) -> int:
     if run.dry_run:
         print(resolved_settings(name, named, protocol, run))
         return 0
+    prepared = carried(lambda: _prepare(name, named, protocol, run))
+    if isinstance(prepared, Refusal):
+        _measure(prepared, run)
+    elif prepared.missing:
+        outcome = read_outcome(prepared.job.folder)
+        if outcome is None:
+            _measure(prepared, run)
+        elif _rank() == 0:
+            with sole_user(prepared.job.folder):
+                _record(prepared.job, outcome, prepared.missing)
+    return 0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job that nothing is known to stand against, and which of its cells have no record."""
+
+    job: Job
+    missing: tuple[RecordKey, ...]
+
+
+def _prepare(name: str, named: Protocol, protocol: Protocol, run: Run) -> Prepared:
     weights = resolve(run.checkpoint)
     say_if_assumed(weights, run.label)
     subset = f"{run.limit} of each split, stratified, seed {run.seed}" if run.limit else ""
@@ -48,38 +71,40 @@ def execute(name: str, named: Protocol, protocol: Protocol, run: Run) -> int:
         for warning in warnings:
             print(f"warning: {warning}", file=sys.stderr)
     records = _comparable(found, run)
-    missing = [key for key in keys if run.again or not _done(find(records, key), run)]
-    if not missing:
-        return 0
-    if not run.skip_doctor:
+    missing = tuple(key for key in keys if run.again or not _done(find(records, key), run))
+    if missing and not run.skip_doctor:
         look_first(name, dataset, run.data, run.output, run.checkpoint)
     repetition = sum(key_of(record) == keys[0] for record in records) if run.again else 0
     folder = run.output / _folder_name(name, keys[0], run, repetition)
-    _measure_and_record(Job(name, named, protocol, run, weights, dataset, folder), missing)
-    return 0
+    return Prepared(Job(name, named, protocol, run, weights, dataset, folder), missing)
 
 
-def _measure_and_record(job: Job, missing: Sequence[RecordKey]) -> None:
-    outcome = read_outcome(job.folder)
-    if outcome is not None and _rank() == 0:
-        with sole_user(job.folder):
-            _record(job, outcome, missing)
-    elif outcome is None:
-        _measure(job, missing)
-
-
-def _measure(job: Job, missing: Sequence[RecordKey]) -> None:
+def _measure(prepared: Prepared | Refusal, run: Run) -> None:
     from evaluate.work import measure
     from pretrain.distributed import joined_world
 
-    with joined_world(job.run.device) as world:
+    with joined_world(run.device) as world:
+        ready = agreed(prepared, lambda ready: _claims(ready.job))
+        job = ready.job
         if not world.is_first:
             measure(job, world)
             return
         with sole_user(job.folder):
             outcome = measure(job, world)
             write_outcome(job.folder, outcome)
-            _record(job, outcome, missing)
+            _record(job, outcome, ready.missing)
+
+
+def _claims(job: Job) -> dict[str, str]:
+    """What ranks must have in common, because it moves the result."""
+    return {
+        "protocol": settings_hash(job.protocol),
+        "checkpoint": job.weights.sha256[:16],
+        "data set": job.dataset.fingerprint[:16],
+        "seed": str(job.run.seed),
+        "limit": str(job.run.limit),
+        "precision": job.run.precision,
+    }
 
 
 def _record(job: Job, outcome: Outcome, missing: Sequence[RecordKey]) -> None:

@@ -17,8 +17,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.nn.parallel import DistributedDataParallel
 
+from pretrain import meeting
+from pretrain.roll_call import RollCall
+from results.lifeline import end_with
 from results.refusal import Refusal
 
 
@@ -40,19 +44,30 @@ class World:
 def joined_world(device: str, *, timeout_minutes: float = 30.0) -> Iterator[World]:
     """Join the ranks that torchrun (or submitit) announced in the environment, or be alone; leave at the end.
 
-    `device` is "auto", "cpu" or "cuda". NCCL on GPUs, gloo on CPUs; host-side agreement always goes through gloo.
+    `device` is "auto", "cpu" or "cuda". NCCL on GPUs, gloo on CPUs; host-side agreement always goes through gloo. A
+    rank that keeps the others waiting for `timeout_minutes` is taken for lost.
 
     Raises:
-        Refusal: CUDA was asked for and there is none, or this node has fewer GPUs than local ranks.
+        Refusal: CUDA was asked for and there is none, this node has fewer GPUs than local ranks, or the port at which
+            the ranks should meet is taken.
+        Failure: a rank was lost, or this one ran out of memory.
     """
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     chosen = _device(device)
+    roll_call = None
     if size > 1:
+        if dist.is_torchelastic_launched():
+            end_with(os.getppid())  # ranks of a torchrun that is killed would go on without it
+        store = meeting.met(rank, size, timeout_minutes)
         # Both backends in one group: CPU tensors (agreement, checkpoints) never wait for the GPU.
         backend = "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo"
-        dist.init_process_group(backend, timeout=timedelta(minutes=timeout_minutes))
+        limit = timedelta(minutes=timeout_minutes)
+        group = PrefixStore("collectives", store)
+        dist.init_process_group(backend, store=group, rank=rank, world_size=size, timeout=limit)
+        roll_call = RollCall(PrefixStore("roll call", store), rank, size)
     try:
-        yield World(rank, size, chosen)
+        with meeting.explained(roll_call, rank):
+            yield World(rank, size, chosen)
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()

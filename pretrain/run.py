@@ -47,6 +47,8 @@ class Run:
     """Refuse, instead of warn, when the data folder has not the recipe's number of images and classes."""
     skip_doctor: bool = False
     """Start without looking at data set, disk and memory first."""
+    timeout_minutes: float = 30.0
+    """A rank that keeps the others waiting for so long is taken for lost: it is named, and all ranks end."""
     dry_run: bool = False
     """Print every resolved setting and leave; needs neither data nor GPU."""
     gradient_accumulation: int = 1
@@ -63,7 +65,7 @@ class Run:
         refuse_out_of_range(
             self, "run", seed=(0, math.inf), limit=(0, math.inf), log_every_steps=(1, math.inf),
             checkpoint_every_epochs=(1, math.inf), keep_checkpoints=(1, math.inf), knn_every_epochs=(0, math.inf),
-            threads=(1, 4096), workers=(0, 1024),
+            threads=(1, 4096), workers=(0, 1024), timeout_minutes=(0.01, 1_000_000),
         )  # fmt: skip
         # Infinity is possible: only epochs are saved then.
         if not self.checkpoint_every_minutes > 0:

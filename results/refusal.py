@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 
+FAILURE_STATUS = 1
 USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130
 
@@ -11,8 +12,12 @@ class Refusal(ValueError):  # noqa: N818 - it is the user's input that errs, not
     """The user's input cannot be used. The message says what was found, where, and what to do about it."""
 
 
+class Failure(RuntimeError):  # noqa: N818 - named as users know it
+    """What the command runs on failed it: a process that died, memory that ran out. The message says which and why."""
+
+
 def run_command_line(command: Callable[[], int | None]) -> None:
-    """Run a `__main__` body and exit with its status; a `Refusal` becomes one line on stderr and status 2.
+    """Run a `__main__` body and exit with its status; a `Refusal` becomes one line and status 2, a `Failure` 1.
 
     Anything else that escapes is a programmer's mistake and keeps its traceback.
     """
@@ -21,6 +26,9 @@ def run_command_line(command: Callable[[], int | None]) -> None:
     except Refusal as refusal:
         print(f"error: {_own_words(refusal)}", file=sys.stderr)
         sys.exit(USAGE_STATUS)
+    except Failure as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        sys.exit(FAILURE_STATUS)
     except KeyboardInterrupt:
         print("interrupted; the same command continues where this one stopped", file=sys.stderr)
         sys.exit(INTERRUPTED_STATUS)
