@@ -13,10 +13,11 @@ from torch import Tensor
 from results.refusal import Refusal
 
 QUERY_TILE = 512
-BANK_TILE = 4096
+# As fast as larger tiles, with less of the last one to be multiplied for nothing.
+BANK_TILE = 2048
 MIB = 2**20
-# Rows whose tie at the edge is resolved together: a sort of (64, 4096) stays small beside the product's tile.
-TIED_ROWS = 64
+# Queries merged together where ties let in any number of candidates: a sort of (64, k + 2048) stays small.
+TIED_QUERIES = 64
 # Below this a feature vector counts as zero, as in torch.nn.functional.normalize.
 SHORTEST = 1e-12
 
@@ -90,8 +91,10 @@ def queries_at_once(dimension: int, k: int, memory_mb: int) -> int:
         Refusal: not even one tile fits; the message names the smallest cap that works.
     """
     bank = BANK_TILE * dimension * 4
-    products = QUERY_TILE * BANK_TILE * (4 + 1 + 1)  # similarities and two masks
-    merging = QUERY_TILE * 2 * k * (4 + 8) * 2 + TIED_ROWS * BANK_TILE * (4 + 8)
+    # Similarities and which of them are better, twice; and the library's own packed copy of the queries' tile.
+    products = QUERY_TILE * (BANK_TILE * (4 + 1 + 1) + dimension * 4)
+    # Places of the candidates (five int64 each), then values and indices: candidates, joined with the best, sorted.
+    merging = QUERY_TILE * k * (5 * 8 + (1 + 2 + 2) * (4 + 8)) + TIED_QUERIES * BANK_TILE * (5 * 8 + 3 * (4 + 8))
     tile = QUERY_TILE * (dimension * 4 + k * (4 + 8))
     tiles = (memory_mb * MIB - bank - products - merging) // tile
     if tiles < 1:
@@ -140,46 +143,52 @@ class _Block:
         for start in range(0, len(self.queries), QUERY_TILE):
             own = slice(start, start + QUERY_TILE)
             torch.mm(self.queries[own], bank.T, out=self.product)  # (QUERY_TILE, BANK_TILE)
-            values, indices = _better(self.product[:, :rows], self.values[own])
-            if values.shape[1]:
-                # What was met before has lower indices and stands first, so a stable sort keeps ties in index order.
-                all_values = torch.cat([self.values[own], values], dim=1)
-                all_indices = torch.cat([self.indices[own], indices + first], dim=1)
-                order = all_values.argsort(dim=1, descending=True, stable=True)[:, : self.values.shape[1]]
-                self.values[own] = all_values.gather(1, order)
-                self.indices[own] = all_indices.gather(1, order)
+            better, most = _better(self.product[:, :rows], self.values[own])
+            at_once = QUERY_TILE if most <= self.values.shape[1] else TIED_QUERIES
+            for some in range(0, QUERY_TILE if most else 0, at_once):
+                part = slice(some, some + at_once)
+                self._merge(slice(start + some, start + some + at_once), self.product[part], better[part], first)
+
+    def _merge(self, own: slice, similarities: Tensor, better: Tensor, first: int) -> None:
+        values, columns = _packed(similarities, better)
+        # What was met before has lower indices and stands first, so a stable sort keeps ties in index order.
+        all_values = torch.cat([self.values[own], values], dim=1)
+        all_indices = torch.cat([self.indices[own], columns.add_(first)], dim=1)
+        order = all_values.argsort(dim=1, descending=True, stable=True)[:, : self.values.shape[1]]
+        self.values[own] = all_values.gather(1, order)
+        self.indices[own] = all_indices.gather(1, order)
 
     def result(self) -> tuple[Tensor, Tensor]:
         """Cosines and bank indices (count, k)."""
         return self.values[: self.count].cpu(), self.indices[: self.count].cpu()
 
 
-def _better(similarities: Tensor, best: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each row of `similarities` (q, b) at most k that belong among `best` (q, k, falling); the width varies.
+def _better(similarities: Tensor, best: Tensor) -> tuple[Tensor, int]:
+    """Which of `similarities` (q, b) may belong among `best` (q, k, falling), and the most there are in one row.
 
-    They come in falling order, equal ones by rising column, and are padded with -inf. A later column that only
-    equals the k-th best stays out: the earlier one wins the tie.
+    More than k only if they tie. A later column that equals the k-th best stays out: the earlier one wins the tie.
     """
     k = best.shape[1]
-    above = (similarities > best[:, -1:]).sum(dim=1)
-    width = min(int(above.max()), k)
-    values, columns = similarities.topk(width, dim=1) if width else (similarities[:, :0], above[:, None][:, :0])
-    crowded = above > width
-    if width and bool(crowded.any()):
-        # Some of these rows may have left out a lower column that equals the last value kept.
-        tied = crowded & ((similarities >= values[:, -1:]).sum(dim=1) > width)
-        for rows in torch.split(tied.nonzero()[:, 0], TIED_ROWS):
-            values[rows], columns[rows] = _first_of_sorted(similarities[rows], width)
-    columns, order = columns.sort(dim=1)
-    values = values.gather(1, order)
-    order = values.argsort(dim=1, descending=True, stable=True)
-    values, columns = values.gather(1, order), columns.gather(1, order)
-    return values.masked_fill(values <= best[:, -1:], -torch.inf), columns
+    bound = best[:, -1:]
+    better = similarities > bound
+    most = int(better.sum(dim=1).max())
+    if most > k:
+        kth = similarities.topk(k, dim=1, sorted=False).values.amin(dim=1, keepdim=True)
+        better = similarities > bound.maximum(kth.nextafter(kth.new_tensor(-torch.inf)))  # the k-th itself belongs
+        most = int(better.sum(dim=1).max())
+    return better, most
 
 
-def _first_of_sorted(similarities: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    values, columns = similarities.sort(dim=1, descending=True, stable=True)
-    return values[:, :width], columns[:, :width]
+def _packed(similarities: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """The `chosen` of each row of `similarities` (q, b) by rising column, padded with -inf, and their columns."""
+    rows, columns = chosen.nonzero().unbind(1)
+    counts = rows.bincount(minlength=len(chosen))
+    place = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+    values = similarities.new_full((len(chosen), int(counts.max())), -torch.inf)
+    packed = columns.new_zeros(values.shape)
+    values[rows, place] = similarities[rows, columns]
+    packed[rows, place] = columns
+    return values, packed
 
 
 def _tile(bank: Rows, first: int, buffer: Tensor, device: torch.device) -> Tensor:
