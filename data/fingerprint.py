@@ -8,7 +8,6 @@ goes unseen until the folder changes; `python -m data doctor --deep` reads every
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from data import members
 from data.progress import track
-from results import atomic
+from results import sealed
 from results.refusal import Refusal
 
 CACHED_ABOVE = 20_000
@@ -96,16 +95,16 @@ def _cache_path(root: Path, dataset: str) -> Path:
 
 def _read_cache(path: Path, stamp: str) -> Fingerprint | None:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return Fingerprint(content["digest"], content["counts"]) if content["stamp"] == stamp else None
+        content = sealed.read_json(path)
+        return Fingerprint(**content["fingerprint"]) if content["stamp"] == stamp else None
     # A cache that is missing, damaged or from another version is only slower, never wrong.
-    except (OSError, ValueError, KeyError, TypeError):
+    except (Refusal, KeyError, TypeError):
         return None
 
 
 def _write_cache(path: Path, stamp: str, found: Fingerprint) -> None:
     try:
-        atomic.write_text(path, json.dumps({"stamp": stamp, **asdict(found)}))
+        sealed.write_json(path, {"stamp": stamp, "fingerprint": asdict(found)})
     except Refusal:
         # No home folder or no space there: the next call measures again.
         return

@@ -1,19 +1,22 @@
 """One evaluation: what is measured, where its work lies, and what came out. Torch-free."""
 
 import dataclasses
-import json
+import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from evaluate.protocols import Protocol
 from evaluate.run import Run
 from evaluate.weights import ResolvedWeights
-from results import atomic
+from results import sealed
 from results.records import DatasetIdentity, Measurement
+from results.refusal import Refusal
 
 RESULT_FILE = "result.json"
+STATES = "checkpoints"
+"""Below the work folder; as `pretrain.checkpoint` names it, which imports torch."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +51,32 @@ class Outcome:
 
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
-    """Keep the outcome in the work folder: a lost record can be written anew from it."""
-    content = json.dumps(dataclasses.asdict(outcome), indent=1, sort_keys=True, allow_nan=False)
-    atomic.write_text(folder / RESULT_FILE, content + "\n")
+    """Keep the outcome in the work folder, with digests: a lost record can be written anew from it."""
+    names = {name for name in (*outcome.predictions.values(), outcome.log) if name and (folder / name).is_file()}
+    files = {name: sealed.file_sha256(folder / name) for name in names}
+    sealed.write_json(folder / RESULT_FILE, {**dataclasses.asdict(outcome), "files": files})
 
 
 def read_outcome(folder: Path) -> Outcome | None:
-    """The outcome of a finished job, or None where there is none (or none that can be trusted)."""
+    """The outcome of a finished job, or None where there is none, or none that is as it was written.
+
+    A damaged one is named on stderr. Where it is its predictions that are damaged, the states that led to them go too:
+    only training anew brings them back.
+    """
+    if not (folder / RESULT_FILE).exists():
+        return None
     try:
-        content: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+        content = sealed.read_json(folder / RESULT_FILE)
+        files = content.pop("files")
         content["measurements"] = tuple(Measurement(**one) for one in content["measurements"])
         content["extra_deviations"] = tuple(content["extra_deviations"])
         outcome = Outcome(**content)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (Refusal, TypeError, KeyError) as error:
+        print(f"warning: {error}; going on from the last state in {folder}", file=sys.stderr)
         return None
-    if all((folder / name).is_file() for name in outcome.predictions.values()):
-        return outcome
-    return None
+    for name, digest in files.items():
+        if not (folder / name).is_file() or sealed.file_sha256(folder / name) != digest:
+            print(f"warning: {folder / name} is missing or damaged; measuring anew", file=sys.stderr)
+            shutil.rmtree(folder / STATES, ignore_errors=True)
+            return None
+    return outcome

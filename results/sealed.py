@@ -18,6 +18,7 @@ DIGEST = "digest"
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write `content` (plain JSON values, no NaN) with its digest, whole or not at all."""
+    assert DIGEST not in content, f"{DIGEST!r} is the seal's own key"
     plain = json.loads(canonical_json(dict(content)))
     sealed = {**plain, DIGEST: _digest(plain)}
     atomic.write_text(path, json.dumps(sealed, indent=1, sort_keys=True, allow_nan=False) + "\n")

@@ -5,7 +5,7 @@ Both trainers, this suite's and VISSL's, read and write these, so either can be 
 
 import dataclasses
 import hashlib
-import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from results import atomic
+from results import atomic, sealed
 from results.refusal import Refusal
 from results.settings import settings_hash
 
@@ -75,33 +75,57 @@ def write_input(
         with atomic.atomic_file(folder / f"{name}.npy") as file:
             np.save(file, array, allow_pickle=False)
     complete = dataclasses.replace(settings, input_sha256=digest.hexdigest())
-    atomic.write_text(folder / INPUT_FILE, json.dumps(dataclasses.asdict(complete), indent=1))
+    sealed.write_json(folder / INPUT_FILE, dataclasses.asdict(complete))
 
 
 def read_settings(folder: Path) -> SvmSettings:
-    """The settings that `write_input` left."""
-    content = json.loads((folder / INPUT_FILE).read_text(encoding="utf-8"))
+    """The settings that `write_input` left.
+
+    Raises:
+        Refusal: the file is damaged.
+    """
+    content = sealed.read_json(folder / INPUT_FILE)
     return SvmSettings(**{**content, "classes": tuple(content["classes"]), "costs": tuple(content["costs"])})
 
 
 def read_input(folder: Path) -> SvmInput:
-    """Everything that `write_input` left."""
-    train, train_labels, test, test_labels = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ARRAYS)
-    return SvmInput(read_settings(folder), train, train_labels, test, test_labels)
+    """Everything that `write_input` left.
+
+    Raises:
+        Refusal: a file is damaged.
+    """
+    settings, digest = read_settings(folder), hashlib.sha256()
+    try:
+        arrays = [np.load(folder / f"{name}.npy", allow_pickle=False) for name in ARRAYS]
+    except (OSError, ValueError, EOFError) as error:
+        raise Refusal(f"{folder}: its features or labels cannot be read ({error}); start again") from error
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    if digest.hexdigest() != settings.input_sha256:
+        raise Refusal(f"{folder}: {', '.join(ARRAYS)} (.npy) are not those of {INPUT_FILE}: damaged; start again")
+    train, train_labels, test, test_labels = arrays
+    return SvmInput(settings, train, train_labels, test, test_labels)
 
 
 def write_result(folder: Path, settings: SvmSettings, result: ClassResult) -> None:
     """Keep the result of a class, bound to the input and settings it came from."""
     content = {"input": settings_hash(settings), **dataclasses.asdict(result)}
-    atomic.write_text(_result_file(folder, result.name), json.dumps(content, indent=1))
+    sealed.write_json(_result_file(folder, result.name), content)
 
 
 def read_results(folder: Path, settings: SvmSettings) -> Mapping[str, ClassResult]:
-    """The results kept for exactly this input and these settings, by class; others are as if they were not there."""
+    """The results kept for exactly this input and these settings, by class; others are as if they were not there.
+
+    So are damaged ones, which are named on stderr.
+    """
     found = {}
     for name in settings.classes:
         file = _result_file(folder, name)
-        content = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        try:
+            content = sealed.read_json(file) if file.exists() else {}
+        except Refusal as refusal:
+            print(f"warning: {refusal}; {name} is trained anew", file=sys.stderr)
+            continue
         if content.pop("input", "") == settings_hash(settings):
             found[name] = ClassResult(**content)
     return found

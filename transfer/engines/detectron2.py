@@ -4,9 +4,11 @@ Torch-free: the process that shows the progress bar and writes the records loads
 """
 
 import os
+import sys
 from contextlib import closing
 from pathlib import Path
 
+from results import sealed
 from results.refusal import Refusal
 from transfer.detection_protocols import PROTOCOLS, DetectionProtocol
 from transfer.detection_run import DetectionRun
@@ -31,9 +33,22 @@ def measure(job: Job[DetectionProtocol, DetectionRun]) -> Outcome:
         task.file(".").mkdir(parents=True, exist_ok=True)
         _run(task, job.protocol_name)
         return Outcome(())
-    if not task.file(RESULTS_FILE).exists():
+    if not _is_measured(task.file(RESULTS_FILE)):
         _run(task, job.protocol_name)
     return measurements.outcome(task)
+
+
+def _is_measured(results: Path) -> bool:
+    """Whether the results are there and whole; damaged ones are named, and found again from the last checkpoint."""
+    if not results.exists():
+        return False
+    try:
+        sealed.read_json(results)
+    except Refusal as refusal:
+        print(f"warning: {refusal}; measuring anew from the last checkpoint", file=sys.stderr)
+        results.unlink()
+        return False
+    return True
 
 
 def check_batch(named: DetectionProtocol, used: DetectionProtocol) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from PIL import Image
 
+from results import sealed
 from results.refusal import Refusal
 
 
@@ -58,6 +59,31 @@ def coco_api() -> str:
         faster_coco_eval.init_as_pycocotools()
         return "faster-coco-eval"
     raise Refusal("neither pycocotools nor faster-coco-eval is installed; run `make setup`")
+
+
+def seal_checkpoints() -> None:
+    """Let Detectron2's trainer put each checkpoint's digest beside it, and leave no half of one on a full disk."""
+    from detectron2.checkpoint import DetectionCheckpointer
+    from detectron2.engine import defaults
+
+    class Sealing(DetectionCheckpointer):  # type: ignore[misc]
+        def save(self, name: str, **content: Any) -> None:
+            if not self.save_dir or not self.save_to_disk:
+                return
+            path = Path(self.save_dir) / f"{name}.pth"
+            sealed.unseal(path)
+            try:
+                super().save(name, **content)
+            except (OSError, RuntimeError) as error:
+                sealed.unseal(path)
+                # torch.save turns the OSError of a full disk into a RuntimeError about its own positions.
+                cause = error if isinstance(error, OSError) else error.__context__
+                if not isinstance(cause, OSError):
+                    raise
+                raise Refusal(f"cannot write {path}: {cause}; free space, then start the same command again") from error
+            sealed.seal(path)
+
+    defaults.DetectionCheckpointer = Sealing
 
 
 def allow_data_parallel_on_cpu() -> None:

@@ -1,9 +1,9 @@
 """The numbers Detectron2 found as measurements of the paper's cells; which number is whose is declared here."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from results import sealed
 from results.records import Measurement
 from results.refusal import Refusal
 from transfer.engines.detectron2_task import (
@@ -36,10 +36,10 @@ def outcome(task: Task) -> Outcome:
     """
     path = task.file(RESULTS_FILE)
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        proof = json.loads(task.file(PROOF_FILE).read_text(encoding="utf-8"))
+        results = sealed.read_json(path)
+        proof = sealed.read_json(task.file(PROOF_FILE))["lines"]
         found = tuple(_measurement(cell, results, proof) for cell in task.protocol.cells)
-    except (OSError, ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise Refusal(f"{path}: not the results of a finished run ({error}); remove the folder to run anew") from error
     files = {"picture": PICTURE_FILE, "predictions": DETECTIONS_FILE, "log": METRICS_FILE}
     return Outcome(

@@ -4,16 +4,16 @@ Converts the backbone and proves the conversion, once a run folder, then starts 
 2 and its message in `refusal.txt`, for the command that started it to pass on.
 """
 
-import json
 import os
 import sys
 from pathlib import Path
 
-from results import atomic
+from results import atomic, sealed
 from results.refusal import USAGE_STATUS, Refusal
 from transfer.detection_protocols import DetectionProtocol
 from transfer.engines.child import die_with_parent
 from transfer.engines.detectron2_task import CONVERTED_FILE, PROOF_FILE, REFUSAL_FILE, Task, read_task
+from transfer.engines.whole_checkpoints import for_detectron2
 
 
 def main(task_file: str) -> int:
@@ -44,6 +44,7 @@ def run(task: Task) -> None:
     check_ranks(task.protocol, device, processes * task.nodes)
     if task.node_rank == 0:
         convert_and_prove(task)
+        for_detectron2(Path(task.folder))
     from detectron2.engine import launch
 
     from transfer.engines.detectron2_trainer import work
@@ -95,7 +96,7 @@ def convert_and_prove(task: Task) -> None:
     from transfer.engines.detectron2_proof import prove
 
     converted, proof_file = task.file(CONVERTED_FILE), task.file(PROOF_FILE)
-    if converted.exists() and proof_file.exists():
+    if proof_file.exists() and not sealed.damage(converted):
         return
     backbone = load_backbone(task.checkpoint)
     unproven = converted.with_name(f"unproven-{converted.name}")
@@ -104,11 +105,12 @@ def convert_and_prove(task: Task) -> None:
         # The detector of the protocol as it will run, pixels included.
         proof = prove(unproven, backbone, (task.protocol,))
         unproven.replace(converted)
+        sealed.seal(converted)
     finally:
         unproven.unlink(missing_ok=True)
     for line in proof.lines:
         print(line, flush=True)
-    atomic.write_text(proof_file, json.dumps(list(proof.lines)) + "\n")
+    sealed.write_json(proof_file, {"lines": list(proof.lines)})
 
 
 if __name__ == "__main__":

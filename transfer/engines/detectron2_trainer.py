@@ -1,12 +1,11 @@
 """Detectron2's own trainer with our data sets, evaluators and schedule; what every rank runs."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from results import atomic
+from results import sealed
 from transfer.engines import detectron2_compat
 from transfer.engines.child import die_with_parent
 from transfer.engines.detectron2_data import Splits, image_count, registered
@@ -68,6 +67,7 @@ def work(task: Task, splits: Splits, device: str, parent: int | None) -> None:
     setup_logger(task.folder, distributed_rank=comm.get_rank())
     if device == "cpu":
         detectron2_compat.allow_data_parallel_on_cpu()
+    detectron2_compat.seal_checkpoints()
     with registered(splits) as (train, test):
         config = run_configuration(task, train, test, device)
         seed_all_rng(session_seed(task.seed, comm.get_rank(), last_iteration(Path(task.folder))))
@@ -126,7 +126,7 @@ def _write_results(task: Task, splits: Splits, trainer: Trainer, device: str) ->
         "coco_api": detectron2_compat.coco_api(),
     }
     # NaN marks a class without objects; JSON has no word for it.
-    atomic.write_text(task.file(RESULTS_FILE), json.dumps(_without_nan(content), indent=1) + "\n")
+    sealed.write_json(task.file(RESULTS_FILE), _without_nan(content))
 
 
 def _without_nan(value: Any) -> Any:

@@ -9,6 +9,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,12 +21,13 @@ import torch
 from data.listing import ImageList, list_images
 from data.progress import track
 from evaluate.checkpoint import load_backbone
-from results import atomic
+from results import atomic, sealed
 from results.refusal import Refusal
 from transfer.convert import write
 from transfer.engines import vissl_config
 from transfer.engines.child import follow
 from transfer.engines.vissl_metrics import METRICS_FILE, iterations, measurement, read_metrics, unreadable_images
+from transfer.engines.whole_checkpoints import for_vissl
 from transfer.job import Job, Outcome
 from transfer.protocols import LinearProtocol
 from transfer.run import LinearRun
@@ -57,7 +59,7 @@ def measure(job: Job[LinearProtocol, LinearRun]) -> Outcome:
     _train(job, machine, len(train.paths))
     unreadable = _unreadable(job.folder / LOG_FILE)
     found = measurement(job.protocol, read_metrics(machine.folder), len(val.paths), "vissl")
-    proof = json.loads((job.folder / PROOF_FILE).read_text(encoding="utf-8"))
+    proof = sealed.read_json(job.folder / PROOF_FILE)
     details = {**found.details, "conversion": proof, "unreadable_images": unreadable}
     return Outcome(
         measurements=(replace(found, details=details),),
@@ -126,20 +128,23 @@ def _write_lists(folder: Path, splits: Mapping[str, ImageList]) -> dict[str, Pat
 
 
 def _write_weights(job: Job[LinearProtocol, LinearRun], weights: Path) -> None:
-    if not weights.exists():
+    if sealed.damage(weights):
         backbone = load_backbone(job.run.checkpoint)
         for warning in backbone.warnings:
             print(f"warning: {job.run.checkpoint}: {warning}", flush=True)
         write(backbone.state_dict, "vissl", weights)
+        sealed.seal(weights)
 
 
 def _train(job: Job[LinearProtocol, LinearRun], machine: vissl_config.Machine, train_count: int) -> None:
-    """Run VISSL unless its metrics are complete already."""
-    if len(read_metrics(machine.folder)) == job.protocol.epochs and (job.folder / PROOF_FILE).exists():
+    """Run VISSL unless its metrics are complete already, and as they were when it ended."""
+    metrics = machine.folder / METRICS_FILE
+    if is_finished(metrics):
         return
     # VISSL takes a run with a final checkpoint for finished, although the last epoch's test comes after it.
     for final in machine.folder.glob("model_final_checkpoint*"):
         final.unlink()
+    for_vissl(machine.folder)
     total = job.protocol.epochs * math.ceil(train_count / job.protocol.global_batch_size)
     lines = follow("VISSL", WORKER, [str(job.folder)], job.folder / LOG_FILE, _environment(machine))
     events = iterations(lines, total)
@@ -147,6 +152,19 @@ def _train(job: Job[LinearProtocol, LinearRun], machine: vissl_config.Machine, t
     first = next(events)  # before the clock of the progress bar starts: VISSL takes a while to load
     for _ in track(itertools.chain([first], events), f"VISSL {job.protocol_name}", total):
         pass
+    if metrics.is_file():
+        sealed.seal(metrics)
+
+
+def is_finished(metrics: Path) -> bool:
+    """Whether an earlier start ended and left these metrics; where they were damaged since, all of it starts anew."""
+    if not metrics.with_name(f"{metrics.name}.sha256").exists():
+        return False
+    if not (problem := sealed.damage(metrics)):
+        return True
+    print(f"warning: {problem}; VISSL starts anew", flush=True)
+    shutil.rmtree(metrics.parent)
+    return False
 
 
 def _unreadable(log: Path) -> list[str]:

@@ -14,6 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from results import atomic, sealed
+
+CHECKPOINTS_KEPT = 2
+
 # NumPy 1.24 removed this alias of the built-in; VISSL's SVM evaluation still asks for it.
 if "float" not in vars(np):
     np.float = float  # type: ignore[attr-defined]
@@ -84,17 +88,20 @@ def adapt_svm() -> None:
 
 
 def save_atomically(checkpoint_folder: str, state: dict[str, Any], checkpoint_file: str) -> str:
-    """What classy_vision's save_checkpoint does, whole or not at all; earlier epochs' files are then removed."""
+    """What classy_vision's save_checkpoint does, whole or not at all, with a digest; the last two epochs' files stay.
+
+    The final checkpoint gets no digest: nothing resumes from it, and VISSL would take the digest's file for it.
+    """
     folder = Path(checkpoint_folder)
-    target, partial = folder / checkpoint_file, folder / f".{checkpoint_file}.partial"
-    with partial.open("wb") as file:
+    target = folder / checkpoint_file
+    with atomic.atomic_file(target) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(target)
-    for older in folder.glob("model_phase*.torch"):
-        if older != target and not checkpoint_file.startswith("model_final"):
-            older.unlink()
+    if checkpoint_file.startswith("model_final"):
+        return str(target)
+    sealed.seal(target)
+    epochs = sorted(folder.glob("model_phase*.torch"), key=lambda path: path.stat().st_mtime_ns)
+    for older in epochs[:-CHECKPOINTS_KEPT]:
+        sealed.unseal(older)
     return str(target)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from results import atomic
+from results import sealed
 from results.refusal import Refusal, run_command_line
 from transfer.engines import vissl_compat
 from transfer.engines.child import die_with_parent
@@ -45,7 +45,7 @@ def prove_weights(folder: Path, plan: dict[str, Any]) -> None:
 
     proof = prove(folder / "weights.torch", load_backbone(plan["checkpoint"]))
     print("\n".join(proof.lines), flush=True)
-    atomic.write_text(folder / "proof.json", json.dumps(dataclasses.asdict(proof)))
+    sealed.write_json(folder / "proof.json", dataclasses.asdict(proof))
 
 
 def check_trunk(folder: Path, weights: Path) -> None:

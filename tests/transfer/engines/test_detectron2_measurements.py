@@ -1,12 +1,12 @@
 """Which number is which cell's is fixed; everything else Detectron2 found goes along; a missing number is no zero."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from results import sealed
 from results.refusal import Refusal
 from transfer.detection_protocols import COCO, VOC0712, DetectionProtocol
 from transfer.engines import detectron2_measurements as measurements
@@ -25,8 +25,8 @@ def finished(folder: Path, protocol: DetectionProtocol, metrics: dict[str, Any],
         "metrics": metrics, "test_images": 5000, "detections": detections, "iterations": 90_000,
         "accelerator": "8 x GPU", "coco_api": "pycocotools",
     }  # fmt: skip
-    (folder / "results.json").write_text(json.dumps(results))
-    (folder / "proof.json").write_text('["318 of 318"]')
+    sealed.write_json(folder / "results.json", results)
+    sealed.write_json(folder / "proof.json", {"lines": ["318 of 318"]})
     return task(folder, protocol)
 
 
@@ -60,7 +60,7 @@ def test_a_number_that_is_missing_although_something_was_found_is_refused(tmp_pa
 
 @pytest.mark.parametrize("content", ["", "{", "{}", '{"metrics": {}}'])
 def test_a_damaged_results_file_is_refused_with_what_to_do(content: str, tmp_path: Path) -> None:
-    (tmp_path / "proof.json").write_text("[]")
+    sealed.write_json(tmp_path / "proof.json", {"lines": []})
     (tmp_path / "results.json").write_text(content)
     with pytest.raises(Refusal, match="remove the folder to run anew"):
         measurements.outcome(task(tmp_path, COCO))

@@ -20,6 +20,7 @@ from data.listing import list_images
 from evaluate.images import epoch_order, normalised, pixel_batches
 from evaluate.protocols import CenterView
 from pretrain.resnet import resnet50
+from results import sealed
 from results.records import CheckpointIdentity, DatasetIdentity, read_records
 from results.refusal import Refusal
 from transfer import linear_probe
@@ -227,7 +228,8 @@ def test_a_finished_run_is_read_and_not_trained_again(digits_root: Path, tmp_pat
         for epoch in range(2)
     ]
     (folder / "metrics.json").write_text("\n".join(map(json.dumps, lines)))
-    (tmp_path / "run" / "proof.json").write_text("{}")
+    sealed.seal(folder / "metrics.json")
+    sealed.write_json(tmp_path / "run" / "proof.json", {})
     assert vissl.measure(one).measurements[0].value == 41.0
     assert not (tmp_path / "run" / "vissl.log").exists()
 

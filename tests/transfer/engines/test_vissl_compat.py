@@ -1,5 +1,6 @@
 """What the compatibility module changes, and that it is still needed."""
 
+import hashlib
 import os
 import random
 from pathlib import Path
@@ -11,17 +12,22 @@ import torch
 from transfer.engines import vissl_compat
 
 
-def test_a_checkpoint_appears_whole_and_removes_the_epoch_before(tmp_path: Path) -> None:
-    vissl_compat.save_atomically(str(tmp_path), {"a": 1}, "model_phase0.torch")
-    vissl_compat.save_atomically(str(tmp_path), {"a": 2}, "model_phase1.torch")
-    assert [file.name for file in tmp_path.iterdir()] == ["model_phase1.torch"]
-    assert torch.load(tmp_path / "model_phase1.torch", weights_only=True) == {"a": 2}
+def test_a_checkpoint_appears_whole_with_its_digest_and_the_one_before_stays(tmp_path: Path) -> None:
+    for epoch in range(12):
+        vissl_compat.save_atomically(str(tmp_path), {"a": epoch}, f"model_phase{epoch}.torch")
+    kept = {"model_phase10.torch", "model_phase11.torch"}
+    assert {file.name for file in tmp_path.iterdir()} == kept | {f"{name}.sha256" for name in kept}
+    assert torch.load(tmp_path / "model_phase11.torch", weights_only=True) == {"a": 11}
+    digest = hashlib.sha256((tmp_path / "model_phase11.torch").read_bytes()).hexdigest()
+    assert (tmp_path / "model_phase11.torch.sha256").read_text() == digest + "\n"
 
 
 def test_the_final_checkpoint_leaves_the_one_before_to_resume_its_test_from(tmp_path: Path) -> None:
     vissl_compat.save_atomically(str(tmp_path), {}, "model_phase2.torch")
     vissl_compat.save_atomically(str(tmp_path), {}, "model_final_checkpoint_phase3.torch")
-    assert {file.name for file in tmp_path.iterdir()} == {"model_phase2.torch", "model_final_checkpoint_phase3.torch"}
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "model_phase2.torch", "model_phase2.torch.sha256", "model_final_checkpoint_phase3.torch",
+    }  # fmt: skip
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
@@ -63,4 +69,5 @@ def test_vissl_writes_its_checkpoints_through_ours(tmp_path: Path) -> None:
         from vissl.utils.checkpoint import CheckpointWriter
     CheckpointWriter(str(tmp_path), False, "phase", 0, "disk").save_consolidated_checkpoint({"a": 1})
     CheckpointWriter(str(tmp_path), False, "phase", 1, "disk").save_consolidated_checkpoint({"a": 1})
-    assert {file.name for file in tmp_path.glob("model*")} == {"model_phase1.torch"}
+    kept = {"model_phase0.torch", "model_phase1.torch"}
+    assert {file.name for file in tmp_path.glob("model*")} == kept | {f"{name}.sha256" for name in kept}
