@@ -212,22 +212,29 @@ PAPER_CROP = RandomView(scale_min=0.2)
 SMALL_TRAIN_VIEW = RandomView(crop=32, scale_min=0.7, flip_probability=0.0)
 SMALL_TEST_VIEW = CenterView(resize=32, crop=32)
 LINEAR_DEMO = replace(LINEAR, epochs=12, global_batch_size=64, train_view=SMALL_TRAIN_VIEW, test_view=SMALL_TEST_VIEW)
-SEMI_1PCT_DEMO = replace(
-    SEMI_1PCT,
-    global_batch_size=8,
-    statistics_batch_size=8,
-    trunk_learning_rate=0.003,
-    train_view=SMALL_TRAIN_VIEW,
-    test_view=SMALL_TEST_VIEW,
-)
-SEMI_10PCT_DEMO = replace(
-    SEMI_10PCT,
-    epochs=10,
-    global_batch_size=32,
-    statistics_batch_size=16,
-    train_view=SMALL_TRAIN_VIEW,
-    test_view=SMALL_TEST_VIEW,
-)
+
+
+def _fine_tuned_demo(protocol: Probe, epochs: int, global_batch_size: int) -> Probe:
+    """`protocol` for the digits, both its rates scaled with the batch (Goyal et al., 2017).
+
+    At higher rates so small a batch first forgets what the trunk knew and ends anywhere: 1 and 2 ranks, equal but for
+    rounding, were 10 and 18 points apart; at these they agree to the last of 360 images.
+    """
+    share = global_batch_size / protocol.global_batch_size
+    return replace(
+        protocol,
+        epochs=epochs,
+        global_batch_size=global_batch_size,
+        statistics_batch_size=min(global_batch_size, 16),
+        head_learning_rates=tuple(rate * share for rate in protocol.head_learning_rates),
+        trunk_learning_rate=protocol.trunk_learning_rate * share,
+        train_view=SMALL_TRAIN_VIEW,
+        test_view=SMALL_TEST_VIEW,
+    )
+
+
+SEMI_1PCT_DEMO = _fine_tuned_demo(SEMI_1PCT, epochs=20, global_batch_size=8)
+SEMI_10PCT_DEMO = _fine_tuned_demo(SEMI_10PCT, epochs=10, global_batch_size=32)
 KNN_DEMO = replace(KNN, test_view=SMALL_TEST_VIEW)
 
 PROTOCOLS: dict[str, Protocol] = {
