@@ -11,7 +11,8 @@ class Row:
     """One measurement and what it has to reach. `measure` is "module:function", imported in the row's own process.
 
     Rows that compare computation use one core and count its CPU seconds: a parallel region waits for its slowest
-    thread, so on a machine with neighbours its time measures the neighbours.
+    thread, so on a machine with neighbours its time measures the neighbours. The rows named "-2-threads" repeat some
+    of them by the clock on the wall, as a training meets them; they mean something on an idle machine only.
     """
 
     name: str
@@ -47,6 +48,10 @@ ROWS: tuple[Row, ...] = (
         "benchmarks.loss:large_batch"),
     Row("loss-256", "loss, forward and backward, both views, n=256 d=8192 float32", "at least", 25, FASTER,
         "benchmarks.loss:small_batch"),
+    Row("loss-2048-2-threads", "the same on two threads, wall clock, n=2048", "at least", 4, FASTER,
+        "benchmarks.loss:large_batch_by_wall_clock", threads=2),
+    Row("loss-256-2-threads", "the same on two threads, wall clock, n=256", "at least", 25, FASTER,
+        "benchmarks.loss:small_batch_by_wall_clock", threads=2),
     Row("loss-memory", "extra peak memory of the loss, n=256 d=8192", "at most", 0.10, SHARE,
         "benchmarks.memory:loss_memory"),
     Row("views-host", "host work per image for two 224 px views from 500 x 334 JPEGs", "at least", 6, FASTER,
@@ -57,6 +62,8 @@ ROWS: tuple[Row, ...] = (
         "benchmarks.loader:end_to_end"),
     Row("lars", "LARS step on ResNet-50 + projector (174.6 M parameters)", "at least", 3, FASTER,
         "benchmarks.lars:step"),
+    Row("lars-2-threads", "the same on two threads, wall clock", "at least", 3, FASTER,
+        "benchmarks.lars:step_by_wall_clock", threads=2),
     Row("loss-4-ranks", "loss under 4 gloo ranks: CPU work per rank against one rank", "at most", 0.35, "of one rank",
         "benchmarks.ranks:work_per_rank"),
     Row("probe-heads", "linear probe: 8 learning rates in one pass over the frozen trunk against 1", "at most", 1.2,

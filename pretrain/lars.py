@@ -1,10 +1,18 @@
-"""LARS (You et al., 2017) as BYOL, Barlow Twins and VICReg use it, over lists of tensors."""
+"""LARS (You et al., 2017) as BYOL, Barlow Twins and VICReg use it: over lists of tensors, or piece by piece."""
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, overload
 
 import torch
 from torch import Tensor
+
+IN_PIECES = ("cpu",)
+"""Devices on which a step takes as long as memory does, and waiting for a norm costs nothing."""
+
+PIECE = 2**18
+"""Numbers of each tensor in hand at once: three such pieces stay in a processor's cache. Half of it is slower (more
+calls), and so is a buffer that would spare the gradient a write (more operations)."""
 
 
 class LARS(torch.optim.Optimizer):
@@ -13,7 +21,7 @@ class LARS(torch.optim.Optimizer):
     For a tensor w with gradient g (weight_decay wd, trust_coefficient η, momentum m):
         g <- g + wd w;   g <- g η ‖w‖ / ‖g‖ (unless a norm is 0);   v <- m v + g;   w <- w - lr v
     One-dimensional tensors (biases, BN scales and shifts) get neither decay nor scaling. The norms stay on the device,
-    so a step never waits for it. The gradients are scaled in place: after a step they are used up.
+    so a step never waits for it. The gradients are changed in place: after a step they are used up.
     """
 
     def __init__(
@@ -45,7 +53,10 @@ class LARS(torch.optim.Optimizer):
         for group in self.param_groups:
             adapted = [p for p in group["params"] if p.grad is not None and p.ndim != 1]
             plain = [p for p in group["params"] if p.grad is not None and p.ndim == 1]
-            if adapted:
+            if adapted and adapted[0].device.type in IN_PIECES:
+                for parameter in adapted:
+                    _descend_in_pieces(parameter, _gradient(parameter), self._velocity(parameter), group)
+            elif adapted:
                 self._descend(adapted, _adapt(adapted, group), group)
             if plain:
                 self._descend(plain, [_gradient(p) for p in plain], group)
@@ -80,3 +91,25 @@ def _adapt(parameters: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
 def _gradient(parameter: Tensor) -> Tensor:
     assert parameter.grad is not None
     return parameter.grad
+
+
+def _descend_in_pieces(parameter: Tensor, gradient: Tensor, velocity: Tensor, group: dict[str, Any]) -> None:
+    """The step of one tensor, the operations on a piece one after the other: 8 reads or writes of it all, not 15."""
+    weight_square = gradient_square = 0.0
+    for w, g in _pieces(parameter, gradient):
+        g.add_(w, alpha=group["weight_decay"])
+        weight_square += float(torch.linalg.vector_norm(w)) ** 2
+        gradient_square += float(torch.linalg.vector_norm(g)) ** 2
+    ratio = 1.0
+    if weight_square > 0 and gradient_square > 0:
+        ratio = group["trust_coefficient"] * math.sqrt(weight_square / gradient_square)
+    for w, g, v in _pieces(parameter, gradient, velocity):
+        v.mul_(group["momentum"]).add_(g, alpha=ratio)
+        w.add_(v, alpha=-group["lr"])
+
+
+def _pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The same rows of all `tensors`, about `PIECE` numbers at a time, as views."""
+    rows = [tensor if tensor.ndim else tensor[None] for tensor in tensors]
+    count = max(1, PIECE * len(rows[0]) // max(1, rows[0].numel()))
+    return zip(*(torch.split(tensor, count) for tensor in rows), strict=True)

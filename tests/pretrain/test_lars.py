@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 import torch
 
+from pretrain import lars
 from pretrain.lars import LARS
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "lars.json").read_text())
 
 
-def test_five_steps_are_those_of_the_released_code() -> None:
+@pytest.mark.parametrize(("in_pieces", "piece"), [((), 0), (("cpu",), 2**18), (("cpu",), 5)])
+def test_five_steps_are_those_of_the_released_code(
+    in_pieces: tuple[str, ...], piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lars, "IN_PIECES", in_pieces)
+    monkeypatch.setattr(lars, "PIECE", piece)
     random = np.random.default_rng(7)
     starts = [random.standard_normal(shape) * 0.1 for shape in GOLDEN["shapes"]]
     starts[-1] *= 0
@@ -33,6 +39,23 @@ def test_one_dimensional_tensors_get_neither_decay_nor_scaling() -> None:
     bias.grad = torch.ones(3)
     LARS([bias], lr=0.5, weight_decay=0.1).step()
     assert bias.tolist() == [4.5, 4.5, 4.5]
+
+
+def test_pieces_of_float32_in_any_layout_step_like_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = torch.Generator().manual_seed(0)
+    weight = torch.randn(24, 6, 3, 3, generator=random).contiguous(memory_format=torch.channels_last)
+    sides = []
+    for in_pieces in ((), ("cpu",)):
+        monkeypatch.setattr(lars, "IN_PIECES", in_pieces)
+        monkeypatch.setattr(lars, "PIECE", 200)
+        mine = torch.nn.Parameter(weight.clone())
+        optimizer = LARS([mine], lr=0.5, weight_decay=0.1)
+        for step in range(3):
+            mine.grad = torch.randn(24, 6, 3, 3, generator=torch.Generator().manual_seed(step))
+            optimizer.step()
+        sides.append(mine.detach())
+    torch.testing.assert_close(sides[0], sides[1], rtol=1e-6, atol=1e-6)
+    assert not torch.equal(sides[0], weight)
 
 
 def test_a_zero_gradient_leaves_only_the_decay() -> None:
