@@ -1,0 +1,98 @@
+"""Every long command, struck at random moments with SIGKILL, SIGTERM and SIGUSR1, ends with the undisturbed number.
+
+Pretraining, with its own promise of equal bits, is in pretrain/test_crash.py.
+"""
+
+import shutil
+import signal
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from results.records import Measurement
+from tests import crash
+
+SOFT = (signal.SIGTERM, signal.SIGUSR1)
+PROBE = ("--protocol.epochs", "2", "--protocol.drop-epochs", "1")
+DETECTOR = (
+    "--protocol.train-short-sides", "64", "--protocol.test-short-side", "64", "--protocol.max-long-side", "96",
+    "--protocol.regions-per-image", "4", "--protocol.proposals-train", "8", "--protocol.proposals-test", "4",
+    "--protocol.precise-bn-iterations", "1", "--protocol.iterations", "3", "--protocol.lr-drops", "2",
+    "--run.checkpoint-iterations", "1",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One command at its smallest; `limit` 0 takes the whole digits corpus. `exact`: resumed, it repeats every bit."""
+
+    room: str
+    protocol: str
+    data: str
+    options: tuple[str, ...]
+    cells: int
+    limit: int = 64
+    workers: int = 1
+    kills: int = 3
+    exact: bool = True
+
+    def command(self, digits: Path, folder: Path, log: Path) -> crash.Command:
+        """The command with everything it writes below `folder`."""
+        places = {"data": digits / self.data, "output": folder / "out", "records": folder / "records"}
+        settings = {"checkpoint": "random-init", "limit": self.limit, "workers": self.workers, "device": "cpu"}
+        flags = [word for name, value in (places | settings).items() for word in (f"--run.{name}", str(value))]
+        return crash.Command(["-m", self.room, self.protocol, *flags, *self.options], log)
+
+
+ROWS = {
+    "linear": Row(
+        "evaluate", "linear-demo", "imagenet", ("--protocol.epochs", "2", "--run.save-every-seconds", "0"), cells=2
+    ),
+    "semi": Row(
+        "evaluate", "semi-10pct-demo", "imagenet", ("--protocol.epochs", "2", "--run.save-every-seconds", "0"), cells=2
+    ),
+    "knn": Row("evaluate", "knn-demo", "imagenet", (), cells=2, limit=600),
+    "native probe": Row("transfer", "places205-demo", "places205", ("--run.engine", "native", *PROBE), cells=1),
+    "VISSL probe": Row("transfer", "places205-demo", "places205", PROBE, cells=1, kills=2),
+    "SVM": Row("transfer", "voc07-demo", "VOCdevkit", ("--protocol.costs", "1.0", "10.0"), cells=1, limit=0),
+    "VISSL SVM": Row(
+        "transfer", "voc07-demo", "VOCdevkit", ("--protocol.costs", "1.0", "10.0", "--run.engine", "vissl"), cells=1,
+        limit=0, kills=2,
+    ),
+    "Faster R-CNN": Row(
+        "transfer", "voc0712-demo", "VOCdevkit", DETECTOR, cells=1, limit=25, workers=0, kills=2, exact=False
+    ),
+    "Mask R-CNN": Row("transfer", "coco-demo", "coco", DETECTOR, cells=2, limit=25, workers=0, kills=2, exact=False),
+}  # fmt: skip
+
+
+def without_course(measurement: Measurement) -> Measurement:
+    """Where only the way to the end is promised: which cell, on how many images."""
+    return replace(measurement, value=0.0, final=None, best=None, details={})
+
+
+@pytest.mark.slow
+@pytest.mark.engine
+@pytest.mark.parametrize("name", ROWS)
+def test_struck_at_random_moments_it_ends_with_one_record_a_cell(name: str, digits_root: Path, tmp_path: Path) -> None:
+    row = ROWS[name]
+    whole, struck = tmp_path / "whole", tmp_path / "struck"
+    life = row.command(digits_root, whole, tmp_path / "whole.log").finish()
+    expected = crash.measured(whole / "records")
+    assert len(expected) == row.cells
+
+    def compare_and_clear() -> None:
+        found = crash.measured(struck / "records")
+        if row.exact:
+            assert found == expected
+        else:
+            assert {k: without_course(v) for k, v in found.items()} == {
+                k: without_course(v) for k, v in expected.items()
+            }
+        crash.assert_nothing_left(struck)
+        shutil.rmtree(struck)
+
+    command = row.command(digits_root, struck, tmp_path / "struck.log")
+    counts = crash.survive(command, kills=row.kills, seed=len(name), life=life, done=compare_and_clear, others=SOFT)
+    print(f"\ncrash matrix: {name}: {counts}; a whole run takes {life:.1f} s")
