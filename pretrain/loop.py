@@ -17,6 +17,7 @@ from pretrain.loader import Batch, StepSampler, TwoViews, batches
 from pretrain.meter import Meter
 from pretrain.methods import Outputs, build
 from pretrain.optimizers import build_optimizer, set_rates
+from pretrain.recompute import recompute_blocks
 from pretrain.run import Run
 from pretrain.schedule import warmup_cosine
 from pretrain.settings import Recipe
@@ -68,6 +69,8 @@ class Training:
         self.method = build(recipe).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if run.compile:
             self.method.backbone.compile()
+        if run.recompute_activations:
+            recompute_blocks(self.method.backbone)
         self.network = distributed.parallel(self.method, world)
         self.optimizer = build_optimizer(recipe, self.method)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.dtype == torch.float16)

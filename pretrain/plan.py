@@ -3,6 +3,7 @@
 Needs neither data nor GPU: networks are built on torch's meta device, which has shapes but no storage.
 """
 
+import copy
 import dataclasses
 import os
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from torch import nn
 
 from pretrain.methods import Method, build
 from pretrain.recipes import NAMED_RECIPES, RECIPES
+from pretrain.resnet import Bottleneck
 from pretrain.run import Run, Slurm, output_folder
 from pretrain.settings import Recipe
 from results.settings import deviations, settings_hash
@@ -40,7 +42,9 @@ def describe(name: str, recipe: Recipe, run: Run, slurm: Slurm) -> str:
     with torch.device("meta"):
         method = build(recipe)
     steps = recipe.steps_per_epoch(recipe.train_images)
-    memory = estimate_memory(recipe, ranks, half=run.precision != "float32", method=method)
+    memory = estimate_memory(
+        recipe, ranks, half=run.precision != "float32", method=method, recompute=run.recompute_activations
+    )
     lines = [NAMED_RECIPES[name].description, ""]
     lines += [f"{field}: {value}" for field, value in _fields("recipe", recipe)]
     lines += [f"{field}: {value}" for field, value in _fields("run", run)]
@@ -62,7 +66,7 @@ def describe(name: str, recipe: Recipe, run: Run, slurm: Slurm) -> str:
     return "\n".join(lines)
 
 
-def estimate_memory(recipe: Recipe, ranks: int, *, half: bool, method: Method) -> Memory:
+def estimate_memory(recipe: Recipe, ranks: int, *, half: bool, method: Method, recompute: bool = False) -> Memory:
     """What one of `ranks` holds at the end of its forward passes; `method` lives on the meta device."""
     rows = -(-recipe.global_batch_size // ranks)
     n, d = recipe.global_batch_size, recipe.projector_width
@@ -70,26 +74,52 @@ def estimate_memory(recipe: Recipe, ranks: int, *, half: bool, method: Method) -
     product = rows * n if n < d else d * d
     return Memory(
         states=3 * BYTES_FLOAT32 * parameter_count(method),
-        activations=rows * activation_bytes_per_image(recipe, method, half=half),
+        activations=rows * activation_bytes_per_image(recipe, method, half=half, recompute=recompute),
         loss=2 * BYTES_FLOAT32 * (n * d + 2 * rows * d + product),
     )
 
 
-def activation_bytes_per_image(recipe: Recipe, method: Method, *, half: bool) -> int:
-    """Bytes that autograd keeps for both views of one image, counted by running them on the meta device."""
+def activation_bytes_per_image(recipe: Recipe, method: Method, *, half: bool, recompute: bool = False) -> int:
+    """Bytes that autograd keeps for both views of one image, counted by running them on the meta device.
+
+    With `recompute` the residual blocks keep their inputs, and one block at a time all of its own.
+    """
     probe, size = 4, recipe.view_a.size
+    # Autocast does not reach the meta device: what it would keep in half precision is counted on a half network.
+    dtype = torch.bfloat16 if half else torch.float32
+    method = copy.deepcopy(method).to(dtype)
     weights = {parameter.untyped_storage()._cdata for parameter in method.parameters()}
+    # One storage saved by several operations is held once; holding it here keeps its address from being reused.
     kept: dict[int, torch.UntypedStorage] = {}
+    outside: list[dict[int, torch.UntypedStorage]] = []
+    of_blocks = [0]
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        # One storage saved by several operations is held once; holding it here keeps its address from being reused.
         kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, _as_it_is), torch.autocast("cpu", torch.bfloat16, enabled=half):
+    def total() -> int:
+        return sum(storage.nbytes() for key, storage in kept.items() if key not in weights)
+
+    def enter(block: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        keep(inputs[0])
+        outside.append(dict(kept))
+
+    def leave(block: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        in_all = total()
+        kept.clear()
+        kept.update(outside.pop())
+        of_blocks.append(in_all - total())
+
+    if recompute:
+        for block in method.backbone.modules():
+            if isinstance(block, Bottleneck):
+                block.register_forward_pre_hook(enter)
+                block.register_forward_hook(leave)
+    with torch.autograd.graph.saved_tensors_hooks(keep, _as_it_is):
         for _ in range(2):
-            method.projector(method.backbone(torch.empty(probe, 3, size, size, device="meta")))
-    return sum(storage.nbytes() for key, storage in kept.items() if key not in weights) // probe
+            method.projector(method.backbone(torch.empty(probe, 3, size, size, device="meta", dtype=dtype)))
+    return (total() + max(of_blocks)) // probe
 
 
 def parameter_count(module: nn.Module) -> int:

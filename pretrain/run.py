@@ -35,6 +35,9 @@ class Run:
     """fast: tensors on the host, colours on the device. reference: PIL throughout. Alike to 2 grey levels."""
     compile: bool = False
     """Compile the network with torch.compile; worthwhile on GPUs."""
+    recompute_activations: bool = False
+    """Keep only the residual blocks' inputs for the backward pass and compute the rest again: the same numbers, about
+    1.3 times the time, a fifth of the memory. For batch 2048 on one GPU of 139 GiB."""
     log_every_steps: int = 10
     checkpoint_every_epochs: int = 1
     checkpoint_every_minutes: float = 30.0
