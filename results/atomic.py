@@ -32,8 +32,9 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+            # Still open, and so still locked: another writer would take it away otherwise.
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
         _fsync_folder(path.parent)
     except (OSError, RuntimeError) as error:
         # torch.save turns the OSError of a full disk into a RuntimeError about its own positions.

@@ -18,7 +18,7 @@ PROBE = ("--protocol.epochs", "2", "--protocol.drop-epochs", "1")
 DETECTOR = (
     "--protocol.train-short-sides", "64", "--protocol.test-short-side", "64", "--protocol.max-long-side", "96",
     "--protocol.regions-per-image", "4", "--protocol.proposals-train", "8", "--protocol.proposals-test", "4",
-    "--protocol.precise-bn-iterations", "1", "--protocol.iterations", "3", "--protocol.lr-drops", "2",
+    "--protocol.precise-bn-iterations", "1", "--protocol.iterations", "3", "--protocol.lr-drops", "2", "--protocol.warmup-iterations", "1",
     "--run.checkpoint-iterations", "1",
 )  # fmt: skip
 

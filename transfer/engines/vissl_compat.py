@@ -3,6 +3,7 @@
 Import this module before anything of VISSL: its own import already makes VISSL importable, in every process.
 """
 
+import functools
 import os
 import random
 import warnings
@@ -75,16 +76,42 @@ def _let_vissl_load_its_own_checkpoints() -> None:
 
 
 def adapt_svm() -> None:
-    """Let VISSL's SVM trainer store its results; safe to call twice."""
-    # VISSL's AP is an array of one element, which NumPy 2.4 no longer puts into a single place of another array.
+    """Let VISSL's SVM trainer store its results, whole or not at all, and come to the same ones; safe to call twice."""
     import vissl.utils.svm_utils.svm_trainer as svm_trainer
+    from iopath.common.file_io import g_pathmgr
+    from sklearn.svm import LinearSVC
     from vissl.utils.svm_utils.evaluate import get_precision_recall
+
+    # VISSL leaves LIBLINEAR's order of coordinates to chance: mAP moved by a tenth of a point from run to run.
+    svm_trainer.LinearSVC = functools.partial(LinearSVC, random_state=0)
+    # It takes a file that exists for a class that is done, also one that a kill has cut short.
+    svm_trainer.save_file = _save_array
+    svm_trainer.g_pathmgr = _AtomicPaths(g_pathmgr)
+    # VISSL's AP is an array of one element, which NumPy 2.4 no longer puts into a single place of another array.
 
     def with_plain_ap(*arguments: Any) -> tuple[Any, Any, Any, float]:
         precision, recall, score, ap = get_precision_recall(*arguments)
         return precision, recall, score, float(np.ravel(ap)[0])
 
     svm_trainer.get_precision_recall = with_plain_ap
+
+
+class _AtomicPaths:
+    """iopath's manager, with files opened for writing that appear whole or not at all."""
+
+    def __init__(self, plain: Any) -> None:
+        self._plain = plain
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._plain, name)
+
+    def open(self, path: str, mode: str = "r") -> Any:
+        return atomic.atomic_file(Path(path)) if mode == "wb" else self._plain.open(path, mode)
+
+
+def _save_array(values: Any, path: str) -> None:
+    with atomic.atomic_file(Path(path)) as file:
+        np.save(file, values, allow_pickle=False)
 
 
 def save_atomically(checkpoint_folder: str, state: dict[str, Any], checkpoint_file: str) -> str:

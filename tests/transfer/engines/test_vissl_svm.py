@@ -45,6 +45,36 @@ def test_vissl_and_the_projects_trainer_agree_within_a_tenth_of_a_point(tmp_path
         np.testing.assert_allclose(result.cross_validation, ours[result.name].cross_validation, atol=1e-3)
 
 
+def test_the_same_input_gives_the_same_bits_also_where_a_kill_has_left_some_classes_out(tmp_path: Path) -> None:
+    from transfer.engines import vissl_svm
+
+    write_sample(tmp_path, 3)
+    given = read_input(tmp_path)
+    for name in ("whole", "torn"):
+        (tmp_path / name).mkdir()
+    whole = vissl_svm.train(tmp_path / "whole", given)
+    assert vissl_svm.train(tmp_path / "torn", given) == whole
+    for pattern in ("cls[23]_*", "AP_cls[23]_*", "crossval_ap.npy", "test_ap.npy", "chosen_cost.npy"):
+        for path in (tmp_path / "torn" / vissl_svm.LAYER).glob(pattern):
+            path.unlink()
+    assert vissl_svm.train(tmp_path / "torn", given) == whole
+
+
+def test_a_model_that_a_kill_cut_short_is_not_there(tmp_path: Path) -> None:
+    from transfer.engines import vissl_compat
+
+    vissl_compat.adapt_svm()
+    import vissl.utils.svm_utils.svm_trainer as svm_trainer
+
+    path = tmp_path / "cls0_cost1.0.pickle"
+    with pytest.raises(KeyboardInterrupt), svm_trainer.g_pathmgr.open(str(path), "wb") as file:
+        file.write(b"half a model")
+        raise KeyboardInterrupt
+    assert not svm_trainer.g_pathmgr.exists(str(path))
+    svm_trainer.save_file(np.arange(3.0), str(tmp_path / "ap.npy"))
+    assert np.load(tmp_path / "ap.npy").tolist() == [0.0, 1.0, 2.0]
+
+
 def test_models_of_another_input_are_thrown_away(tmp_path: Path) -> None:
     from transfer.engines import vissl_svm
 
