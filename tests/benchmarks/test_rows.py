@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import evaluators, forward, gpu, lars, loader, loss, memory, probe_heads, ranks, scale_check, views
-from benchmarks.harness import Outcome
+from benchmarks import evaluators, forward, gpu, lars, loader, loss, memory, probe_heads, ranks, scale_check, svm, views
+from benchmarks.harness import Outcome, wall_seconds
 
 ROOT = Path(__file__).parents[2]
 TOY = gpu.Setting(batch=4, size=32, width=16, device="cpu", workers=0, files=8, rounds=2, steps=1)
@@ -22,6 +22,7 @@ def sane(found: Outcome) -> None:
 def test_both_losses_agree_before_they_are_timed() -> None:
     found = loss.measure(16, dimensions=32, rounds=1, repeats=1)
     sane(found)
+    sane(loss.measure(16, dimensions=32, rounds=1, repeats=1, clock=wall_seconds))
     assert max(found.details["relative_difference_of_loss_and_gradients"]) < 1e-5
 
 
@@ -36,6 +37,22 @@ def test_both_optimizers_step_over_the_same_parameters() -> None:
     found = lars.measure(parameters, rounds=1)
     sane(found)
     assert found.details["parameters"] == 36
+
+
+def test_some_of_the_classes_are_spread_over_all() -> None:
+    assert [svm.spread(count) for count in (1, 2, 4)] == [[10], [5, 15], [2, 7, 12, 17]]
+    assert svm.spread(svm.CLASSES) == list(range(20))
+
+
+def test_the_svm_row_is_the_trainers_processor_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = {"this suite": (9.0, 10.0, 50.0), "VISSL": (99.0, 40.0, 50.05)}
+    names = ("seconds", "processor_seconds", "mAP")
+    found = {name: dict(zip(names, numbers, strict=True)) for name, numbers in sides.items()}
+    monkeypatch.setattr(svm, "compare", lambda classes: found)
+    assert evaluators.one_class_svm().value == 4
+    found["VISSL"]["mAP"] = 51.0
+    with pytest.raises(AssertionError, match="disagree"):
+        evaluators.one_class_svm()
 
 
 def test_the_probe_steps_with_many_heads_and_with_one() -> None:
