@@ -82,7 +82,7 @@ def adapt_svm() -> None:
     from sklearn.svm import LinearSVC
     from vissl.utils.svm_utils.evaluate import get_precision_recall
 
-    # VISSL leaves LIBLINEAR's order of coordinates to chance: mAP moved by a tenth of a point from run to run.
+    # VISSL leaves LIBLINEAR's order of coordinates to chance.
     svm_trainer.LinearSVC = functools.partial(LinearSVC, random_state=0)
     # It takes a file that exists for a class that is done, also one that a kill has cut short.
     svm_trainer.save_file = _save_array

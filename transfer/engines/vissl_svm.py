@@ -58,8 +58,8 @@ def train(folder: Path, given: SvmInput) -> list[ClassResult]:
         trainer = SVMTrainer(AttrDict(configuration(given.settings)), LAYER, str(folder))
         # VISSL's test overwrites labels in place; its loader hands both methods float64 features.
         trainer.train(given.train.astype(np.float64), given.train_labels.copy())
-        # Where an earlier start has trained some classes, this table holds zeros for them, and their first cost would be
-        # chosen; without the table VISSL reads every score from its file.
+        # Where an earlier start has trained some classes, this table holds zeros for them, and their first cost would
+        # be chosen; without the table VISSL reads every score from its file.
         trainer.train_ap_matrix = None
         trainer.test(given.test.astype(np.float64), given.test_labels.copy())
     return results(folder, given)
