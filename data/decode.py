@@ -7,13 +7,17 @@ The policy for unusual images, which the released code leaves to PIL's `Image.op
 - 16-bit and 32-bit grayscale keeps its upper byte. PIL alone would clip every value above 255 to white; no image of
   the paper's data sets is affected;
 - of an animation the first frame is used;
-- EXIF orientation is NOT applied: the published checkpoints were trained and measured without it, so turning some
-  images now would change every number a little;
+- EXIF orientation is NOT applied: the released code reads by torchvision's default loader, which does not, so the
+  published checkpoints were trained and measured without it and turning some images now would change every number a
+  little. VISSL reads the same way. Detectron2 does turn them, in its own reader, and is left as published: its boxes
+  are those of the turned image;
 - the file's content decides, not its extension;
 - truncated, empty, unreadable or missing files, floating-point images, and images of more than `MAX_PIXELS` raise
   `ImageError`. Nothing is patched up with grey pixels.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -22,6 +26,9 @@ from results.refusal import Refusal
 
 # PIL's own threshold for suspecting a decompression bomb; COCO's and ImageNet's largest images are far below.
 MAX_PIXELS = 89_478_485
+
+LONGEST_SIDE = 64
+"""Times the short side: see `cut_endless`."""
 
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
@@ -36,19 +43,45 @@ def open_image(path: Path) -> Image.Image:
     Raises:
         ImageError: the file cannot be decoded; the message names it and says why.
     """
+    with opened(path) as image:
+        return _to_rgb(image)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """The image at `path` with its header read and its pixels not yet; for a reader with a policy of its own.
+
+    Raises:
+        ImageError: the file is missing, too large, or whatever is done with it in the block fails; named as above.
+    """
     if not path.is_file():
         raise ImageError(f"{path}: no such image file" if not path.exists() else f"{path}: not a regular file")
     try:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(f"{path}: {image.width} x {image.height} pixels, over the limit of {MAX_PIXELS:,}")
-            return _to_rgb(image)
+            yield image
     except ImageError:
         raise
     # Broken files make PIL's decoders raise nearly anything: OSError, SyntaxError, struct.error, IndexError.
     except Exception as error:
         reason = "cannot identify image file" if isinstance(error, UnidentifiedImageError) else str(error)
         raise ImageError(f"{path}: {reason or type(error).__name__}; restore the file") from error
+
+
+def cut_endless(image: Image.Image) -> Image.Image:
+    """The image, or the middle of one whose long side is more than `LONGEST_SIDE` times its short one.
+
+    Views that bring the short side to some 256 pixels would make gigabytes of it (50,000 x 10 becomes 1,280,000 x 256)
+    before they cut out the middle. No image of the paper's data sets is affected.
+    """
+    width, height = image.size
+    longest = LONGEST_SIDE * min(width, height)
+    if max(width, height) <= longest:
+        return image
+    wide, high = min(width, longest), min(height, longest)
+    left, top = (width - wide) // 2, (height - high) // 2
+    return image.crop((left, top, left + wide, top + high))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
-from data.decode import open_image
+from data.decode import cut_endless, open_image
 from evaluate.protocols import CenterView, RandomView
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -76,7 +76,7 @@ class ImageSet(Dataset[Tensor]):
         index, seed = item
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            pixels: Tensor = self.transform(open_image(self.paths[index]))
+            pixels: Tensor = self.transform(cut_endless(open_image(self.paths[index])))
         return pixels
 
 

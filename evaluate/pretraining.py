@@ -64,9 +64,11 @@ def _stopped_early(card: Mapping[str, Any]) -> list[str]:
 
 def _data_lines(card: Mapping[str, Any], corpus: str) -> list[str]:
     data = card.get("dataset")
+    skipped = card.get("unreadable_images")
     if not isinstance(data, dict):
         return []
-    lines = [f"subset {data['subset']}"] if data.get("subset") else []
+    lines = [f"{skipped} unreadable training images skipped"] if isinstance(skipped, int) and skipped else []
+    lines += [f"subset {data['subset']}"] if data.get("subset") else []
     if corpus == "official" and data.get("corpus") == "digits":
         lines.append("on the digits corpus")
     elif corpus == "official" and data.get("corpus") not in (None, "official"):

@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from data.decode import open_image
+from data.decode import ImageError, open_image
+from pretrain.distributed import World
+from pretrain.machine import worker_count
+from pretrain.run import Run
 from pretrain.settings import Recipe
+from pretrain.unreadable import Skip, around, refuse_too_many
 from pretrain.views import host, parameters, reference
 
 ORDER = 2**32 - 1
@@ -32,6 +36,8 @@ class Batch(NamedTuple):
     pixels_b: Tensor
     colours_a: NDArray[np.float64]
     colours_b: NDArray[np.float64]
+    skips: tuple[Skip, ...] = ()
+    """Images that could not be read; another took the place of each."""
 
 
 class StepSampler(Sampler[list[Sample]]):
@@ -70,11 +76,13 @@ def epoch_order(seed: int, epoch: int, image_count: int) -> NDArray[np.int64]:
 class TwoViews(Dataset[Batch]):
     """Turns a list of samples into a `Batch`, in whichever process it is asked."""
 
-    def __init__(self, paths: list[Path], recipe: Recipe, *, seed: int, fast: bool) -> None:
+    def __init__(self, paths: list[Path], recipe: Recipe, *, seed: int, fast: bool, unreadable_limit: int = 0) -> None:
         # One array of bytes: a million Path objects would be copied into every worker, page by page.
         self.paths = np.array([str(path).encode() for path in paths])
         self.recipes = (recipe.view_a, recipe.view_b)
         self.seed, self.fast = seed, fast
+        self.unreadable: dict[int, str] = {}
+        self.unreadable_limit = unreadable_limit
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -83,13 +91,31 @@ class TwoViews(Dataset[Batch]):
         size = self.recipes[0].size
         pixels = torch.empty(2, len(samples), 3, size, size, dtype=torch.uint8)
         tables = np.empty((2, len(samples), len(parameters.COLUMNS)))
+        skips: list[Skip] = []
         for row, (epoch, index) in enumerate(samples):
-            random = parameters.generator(self.seed, epoch, index)
-            make = self._fast if self.fast else self._reference
-            for view, (image, colour) in enumerate(make(Path(self.paths[index].decode()), random)):
+            for view, (image, colour) in enumerate(self._views(epoch, index, skips)):
                 pixels[view, row] = image
                 tables[view, row] = parameters.as_row(colour)
-        return Batch(pixels[0], pixels[1], tables[0], tables[1])
+        return Batch(pixels[0], pixels[1], tables[0], tables[1], tuple(skips))
+
+    def _views(self, epoch: int, index: int, skips: list[Skip]) -> list[tuple[Tensor, parameters.Colour]]:
+        """Both views of an image, or of the next that can be read.
+
+        Raises:
+            Refusal: this process alone has met more unreadable images than there may be.
+        """
+        make = self._fast if self.fast else self._reference
+        for position in around(index, len(self.paths)):
+            if position not in self.unreadable:
+                # The views are drawn for the place, not for the image that fills it: no two places see the same.
+                random = parameters.generator(self.seed, epoch, index)
+                try:
+                    return list(make(Path(self.paths[position].decode()), random))
+                except ImageError as error:
+                    self.unreadable[position] = str(error)
+                    refuse_too_many(self.unreadable, self.unreadable_limit)
+            skips.append(Skip(position, self.unreadable[position]))
+        raise ImageError("no training image can be read; restore the data set")
 
     def _fast(self, path: Path, random: np.random.Generator) -> Iterator[tuple[Tensor, parameters.Colour]]:
         image = host.decode(path)
@@ -104,6 +130,15 @@ class TwoViews(Dataset[Batch]):
             view = parameters.draw(recipe, image.height, image.width, random)
             done = reference.apply(image, view, size=recipe.size, interpolation=recipe.interpolation)
             yield reference.to_tensor(done), parameters.NEUTRAL
+
+
+def remaining_batches(
+    paths: list[Path], recipe: Recipe, run: Run, world: World, step: int, unreadable_limit: int
+) -> DataLoader[Batch]:
+    """This rank's batches from `step` to the end of the run."""
+    dataset = TwoViews(paths, recipe, seed=run.seed, fast=run.views == "fast", unreadable_limit=unreadable_limit)
+    sampler = StepSampler(recipe, len(paths), run.seed, step, world.rank, world.size)
+    return batches(dataset, sampler, workers=worker_count(run, world), pin=world.device.type == "cuda")
 
 
 def batches(dataset: TwoViews, sampler: StepSampler, *, workers: int, pin: bool) -> DataLoader[Batch]:

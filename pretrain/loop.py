@@ -13,7 +13,7 @@ from pretrain import checkpoint, distributed, machine, online_knn
 from pretrain.distributed import World
 from pretrain.interrupt import REQUEUE_STATUS, Interruption
 from pretrain.journal import Journal
-from pretrain.loader import Batch, StepSampler, TwoViews, batches
+from pretrain.loader import Batch, remaining_batches
 from pretrain.meter import Meter
 from pretrain.methods import Outputs, build
 from pretrain.optimizers import build_optimizer, set_rates
@@ -22,6 +22,7 @@ from pretrain.run import Run
 from pretrain.schedule import warmup_cosine
 from pretrain.settings import Recipe
 from pretrain.statistics import collapse_statistics
+from pretrain.unreadable import Skipped
 from pretrain.views.device import ColourBatch, augment
 from pretrain.watch import DivergedError, FiniteWatch
 from results.refusal import Refusal
@@ -75,6 +76,7 @@ class Training:
         self.optimizer = build_optimizer(recipe, self.method)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.dtype == torch.float16)
         self.watch, self.meter = FiniteWatch(), Meter(world.device)
+        self.skipped = Skipped(run.max_unreadable_share, len(images.paths))
         self.journal: Journal | None = None
         self.last_save = time.monotonic()
 
@@ -95,6 +97,7 @@ class Training:
             DivergedError: the loss is no longer finite.
         """
         for batch in self._remaining_batches():
+            self.skipped.meet(batch.skips, self.note, agree=self._is_logged())
             self.take_step(batch)
             decision = self._decide(interruption)
             if decision != CONTINUE:
@@ -137,6 +140,7 @@ class Training:
             DivergedError: the last loss or a weight is not finite; nothing is written then.
         """
         self.watch.check()
+        self.skipped.agree()
         if not checkpoint.all_finite(list(self.method.state_dict().values())):
             raise DivergedError(f"step {self.step}: a weight is not finite")
         random_states = distributed.gather_objects(machine.random_state(self.world.device))
@@ -148,6 +152,7 @@ class Training:
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),
                 "random_states": random_states,
+                "skipped": self.skipped.reasons,
             }
             checkpoint.save_state(self.folder, state, self._dated_card(), keep=self.run.keep_checkpoints)
         self.last_save = time.monotonic()
@@ -161,7 +166,7 @@ class Training:
             print(f"wrote {path}", flush=True)
 
     def note(self, event: str, **details: Any) -> None:
-        """Write an event to the log."""
+        """Write an event to the log, on the first rank."""
         if self.journal is not None:
             self.journal.event(self.step, event, **details)
 
@@ -181,11 +186,10 @@ class Training:
         return lr
 
     def _remaining_batches(self) -> Iterator[Batch]:
-        dataset = TwoViews(self.images.paths, self.recipe, seed=self.run.seed, fast=self.run.views == "fast")
-        sampler = StepSampler(self.recipe, len(dataset), self.run.seed, self.step, self.world.rank, self.world.size)
-        pin = self.world.device.type == "cuda"
-        iterator = iter(batches(dataset, sampler, workers=machine.worker_count(self.run, self.world), pin=pin))
-        for _ in track(range(len(sampler)), f"pretraining, {self.recipe.epochs} epochs"):
+        chosen = (self.images.paths, self.recipe, self.run)
+        loader = remaining_batches(*chosen, self.world, self.step, self.skipped.limit)
+        iterator = iter(loader)
+        for _ in track(range(len(loader)), f"pretraining, {self.recipe.epochs} epochs"):
             before = time.perf_counter()
             batch = next(iterator)
             self.meter.waited(time.perf_counter() - before)
@@ -209,6 +213,7 @@ class Training:
             speed = self.meter.read()
             epoch = round(self.step / self.steps_per_epoch, 4)
             numbers = {"epoch": epoch, **terms, "lr": lr, "grad_norm": grad_norm, **statistics, **speed}
+            numbers["unreadable_images"] = len(self.skipped.reasons)
             self.journal.metrics(self.step, numbers | self._neighbours())
 
     def _is_logged(self) -> bool:
@@ -222,14 +227,13 @@ class Training:
     def _neighbours(self) -> dict[str, float]:
         if not self._measures_neighbours():
             return {}
-        device, size = self.world.device, self.recipe.view_a.size
-        workers = machine.worker_count(self.run, self.world)
+        workers, device, size = machine.worker_count(self.run, self.world), self.world.device, self.recipe.view_a.size
         with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-            top1 = online_knn.measure(self.method.backbone, self.run.data, size=size, device=device, workers=workers)
-        return {"knn_20": round(top1, 3)}
+            return online_knn.monitored(self.method.backbone, self.run.data, size=size, device=device, workers=workers)
 
     def _dated_card(self) -> dict[str, Any]:
-        return {**self.card, "step": self.step, "epoch": round(self.step / self.steps_per_epoch, 4)}
+        position = {"step": self.step, "epoch": round(self.step / self.steps_per_epoch, 4)}
+        return {**self.card, **position, "unreadable_images": len(self.skipped.reasons)}
 
     def _restore(self, state: dict[str, Any]) -> None:
         if state["recipe_hash"] != self.card["recipe_hash"]:
@@ -240,6 +244,7 @@ class Training:
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
+        self.skipped.restore(state.get("skipped", {}))
         if len(state["random_states"]) == self.world.size:
             machine.set_random_state(state["random_states"][self.world.rank], self.world.device)
         self.step = int(state["step"])

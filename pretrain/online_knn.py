@@ -4,6 +4,7 @@ The protocol is Table 5's in small: cosine similarity, votes weighted by exp(sim
 8/7 of the training crop and centre-cropped. On large data sets a stratified part of the training images is the bank.
 """
 
+import sys
 from pathlib import Path
 
 import torch
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from data.decode import open_image
+from data.decode import ImageError, cut_endless, open_image
 from data.listing import ImageList, list_images
 from pretrain.preflight import DATASET
 from pretrain.views.normalise import normalise
 from pretrain.views.reference import to_tensor
+from results.refusal import own_words
 
 NEIGHBOURS = 20
 TEMPERATURE = 0.07
@@ -34,7 +36,7 @@ class Centred(Dataset[Tensor]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Tensor:
-        image = open_image(self.paths[index])
+        image = cut_endless(open_image(self.paths[index]))
         scale = self.size * 8 / 7 / min(image.size)
         width, height = (max(self.size, round(side * scale)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.BICUBIC)
@@ -55,6 +57,15 @@ def measure(backbone: nn.Module, root: Path, *, size: int, device: torch.device,
         backbone.train(training)
     votes = classify(known, torch.tensor(bank.labels, device=device), asked, len(bank.classes))
     return 100 * float((votes == torch.tensor(queries.labels, device=device)).float().mean())
+
+
+def monitored(backbone: nn.Module, root: Path, *, size: int, device: torch.device, workers: int) -> dict[str, float]:
+    """`measure` for the log; nothing but a warning where an image cannot be read, for a monitor must not end a run."""
+    try:
+        return {"knn_20": round(measure(backbone, root, size=size, device=device, workers=workers), 3)}
+    except ImageError as error:
+        print(f"warning: 20-NN accuracy is left out: {own_words(error)}", file=sys.stderr)
+        return {}
 
 
 def classify(bank: Tensor, labels: Tensor, queries: Tensor, classes: int) -> Tensor:

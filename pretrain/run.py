@@ -48,6 +48,9 @@ class Run:
     tensorboard: bool = True
     strict: bool = False
     """Refuse, instead of warn, when the data folder has not the recipe's number of images and classes."""
+    max_unreadable_share: float = 0.0001
+    """Training images that cannot be read are skipped and counted, up to this share of all of them; one more ends the
+    run. The next image in the list takes the place of each. Moves the result wherever one is skipped."""
     skip_doctor: bool = False
     """Start without looking at data set, disk and memory first."""
     timeout_minutes: float = 30.0
@@ -69,6 +72,7 @@ class Run:
             self, "run", seed=(0, math.inf), limit=(0, math.inf), log_every_steps=(1, math.inf),
             checkpoint_every_epochs=(1, math.inf), keep_checkpoints=(1, math.inf), knn_every_epochs=(0, math.inf),
             threads=(1, 4096), workers=(0, 1024), timeout_minutes=(0.01, 1_000_000),
+            max_unreadable_share=(0, 0.5),
         )  # fmt: skip
         # Infinity is possible: only epochs are saved then.
         if not self.checkpoint_every_minutes > 0:

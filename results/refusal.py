@@ -24,7 +24,7 @@ def run_command_line(command: Callable[[], int | None]) -> None:
     try:
         status = command()
     except Refusal as refusal:
-        print(f"error: {_own_words(refusal)}", file=sys.stderr)
+        print(f"error: {own_words(refusal)}", file=sys.stderr)
         sys.exit(USAGE_STATUS)
     except Failure as failure:
         print(f"error: {failure}", file=sys.stderr)
@@ -35,7 +35,8 @@ def run_command_line(command: Callable[[], int | None]) -> None:
     sys.exit(status or 0)
 
 
-def _own_words(refusal: Refusal) -> str:
+def own_words(refusal: Refusal) -> str:
+    """What was said where it was refused."""
     # torch's DataLoader puts a worker's whole traceback before what was said there; it ends with type and message.
     kind = type(refusal)
     return str(refusal).rpartition(f"{kind.__module__}.{kind.__qualname__}: ")[2].rstrip()

@@ -1,5 +1,6 @@
 """The fast views' host half: decode, crop, antialiased resize and flip, all on 8-bit tensors without PIL."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,14 @@ import torchvision  # noqa: F401  # registers torch.ops.image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from data.decode import open_image
+from data.decode import MAX_PIXELS, open_image
 from pretrain.views.parameters import Crop, ViewParameters
 from pretrain.views.reference import to_tensor
 
 JPEG_MAGIC = b"\xff\xd8\xff"
+MARKER = 0xFF
+FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""SOF0 to SOF15, without the Huffman tables, extensions and arithmetic conditioning between them (ITU T.81, B.1)."""
 AS_STORED = 0
 """torchvision's ImageReadMode.UNCHANGED: 1, 3 or 4 channels as in the file."""
 
@@ -27,8 +31,11 @@ def decode(path: Path) -> Tensor:
         ImageError: the file cannot be decoded; the message names it.
     """
     try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            return to_tensor(open_image(path))
         content = np.fromfile(path, dtype=np.uint8)
-        if content[:3].tobytes() == JPEG_MAGIC:
+        # The decoder makes room for whatever size the header claims; `open_image` refuses what is too large by name.
+        if content[:3].tobytes() == JPEG_MAGIC and jpeg_pixels(content.data) <= MAX_PIXELS:
             # The operator itself: torchvision 0.29 deprecates the function around it, not what it does.
             image: Tensor = torch.ops.image.decode_jpeg(torch.from_numpy(content), AS_STORED, False)
             if len(image) == 3:
@@ -36,6 +43,20 @@ def decode(path: Path) -> Tensor:
     except (OSError, RuntimeError):
         pass
     return to_tensor(open_image(path))
+
+
+def jpeg_pixels(content: memoryview) -> int:
+    """Width times height as a JPEG's frame header says; 0 where none is found before the pixels begin."""
+    position = 2
+    while position + 9 < len(content) and content[position] == MARKER:
+        kind = content[position + 1]
+        if kind in FRAME_HEADERS:
+            height, width = struct.unpack(">HH", content[position + 5 : position + 9])
+            return int(height * width)
+        # A marker may be padded with any number of 0xff; all before the pixels but that carry their length.
+        length = 1 if kind == MARKER else 2 + int.from_bytes(content[position + 2 : position + 4], "big")
+        position += length
+    return 0
 
 
 def crop_resize_flip(image: Tensor, view: ViewParameters, *, size: int, interpolation: str) -> Tensor:

@@ -23,6 +23,7 @@ KEYS = {
     "step", "epoch", "loss", "invariance", "variance", "covariance", "lr", "grad_norm", "representation_std_a",
     "representation_std_b", "embedding_std_a", "embedding_std_b", "representation_correlation", "images_per_second",
     "data_wait_share", "peak_memory_bytes", "unit_embedding_std_a", "unit_embedding_std_b", "sphere_std",
+    "unreadable_images",
 }  # fmt: skip
 MEASURED_TIME = {"images_per_second", "data_wait_share", "peak_memory_bytes"}
 

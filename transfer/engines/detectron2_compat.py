@@ -13,6 +13,7 @@ from typing import Any
 
 from PIL import Image
 
+from data.decode import opened
 from results import sealed
 from results.refusal import Refusal
 
@@ -59,6 +60,24 @@ def coco_api() -> str:
         faster_coco_eval.init_as_pycocotools()
         return "faster-coco-eval"
     raise Refusal("neither pycocotools nor faster-coco-eval is installed; run `make setup`")
+
+
+def name_unusable_images() -> None:
+    """Let Detectron2 name the image that it cannot read, resize or fit to its annotation, and refuse one too large.
+
+    Safe to call twice.
+    """
+    from detectron2.data import DatasetMapper
+
+    theirs: Any = DatasetMapper.__call__
+    if not hasattr(theirs, "__wrapped__"):
+
+        @functools.wraps(theirs)
+        def mapped(self: Any, item: dict[str, Any]) -> Any:
+            with opened(Path(item["file_name"])):
+                return theirs(self, item)
+
+        DatasetMapper.__call__ = mapped
 
 
 def seal_checkpoints() -> None:

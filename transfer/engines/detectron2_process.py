@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from results import atomic, sealed
-from results.refusal import USAGE_STATUS, Refusal
+from results.refusal import USAGE_STATUS, Refusal, own_words
 from transfer.detection_protocols import DetectionProtocol
 from transfer.engines.child import die_with_parent
 from transfer.engines.detectron2_task import CONVERTED_FILE, PROOF_FILE, REFUSAL_FILE, Task, read_task
@@ -23,8 +23,8 @@ def main(task_file: str) -> int:
     try:
         run(task)
     except Refusal as refusal:
-        atomic.write_text(task.file(task.own_name(REFUSAL_FILE)), str(refusal))
-        print(f"error: {refusal}", file=sys.stderr)
+        atomic.write_text(task.file(task.own_name(REFUSAL_FILE)), own_words(refusal))
+        print(f"error: {own_words(refusal)}", file=sys.stderr)
         return USAGE_STATUS
     return 0
 

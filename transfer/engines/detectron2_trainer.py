@@ -68,6 +68,7 @@ def work(task: Task, splits: Splits, device: str, parent: int | None) -> None:
     if device == "cpu":
         detectron2_compat.allow_data_parallel_on_cpu()
     detectron2_compat.seal_checkpoints()
+    detectron2_compat.name_unusable_images()
     with registered(splits) as (train, test):
         config = run_configuration(task, train, test, device)
         seed_all_rng(session_seed(task.seed, comm.get_rank(), last_iteration(Path(task.folder))))

@@ -26,7 +26,14 @@ from results.refusal import Refusal
 from transfer.convert import write
 from transfer.engines import vissl_config
 from transfer.engines.child import follow
-from transfer.engines.vissl_metrics import METRICS_FILE, iterations, measurement, read_metrics, unreadable_images
+from transfer.engines.vissl_metrics import (
+    METRICS_FILE,
+    iterations,
+    measurement,
+    read_metrics,
+    refusing_unreadable,
+    unreadable_images,
+)
 from transfer.engines.whole_checkpoints import for_vissl
 from transfer.job import Job, Outcome
 from transfer.protocols import LinearProtocol
@@ -57,15 +64,13 @@ def measure(job: Job[LinearProtocol, LinearRun]) -> Outcome:
     }
     atomic.write_text(job.folder / PLAN_FILE, json.dumps(plan, indent=1))
     _train(job, machine, len(train.paths))
-    unreadable = _unreadable(job.folder / LOG_FILE)
     found = measurement(job.protocol, read_metrics(machine.folder), len(val.paths), "vissl")
     proof = sealed.read_json(job.folder / PROOF_FILE)
-    details = {**found.details, "conversion": proof, "unreadable_images": unreadable}
+    details = {**found.details, "conversion": proof}
     return Outcome(
         measurements=(replace(found, details=details),),
         accelerator=_accelerator(machine),
         attachments={"log": machine.folder / METRICS_FILE},
-        extra_deviations=_deviations(unreadable),
     )
 
 
@@ -144,16 +149,25 @@ def _train(job: Job[LinearProtocol, LinearRun], machine: vissl_config.Machine, t
     # VISSL takes a run with a final checkpoint for finished, although the last epoch's test comes after it.
     for final in machine.folder.glob("model_final_checkpoint*"):
         final.unlink()
+    _forget_grey_squares(job.folder / LOG_FILE, machine.folder)
     for_vissl(machine.folder)
     total = job.protocol.epochs * math.ceil(train_count / job.protocol.global_batch_size)
     lines = follow("VISSL", WORKER, [str(job.folder)], job.folder / LOG_FILE, _environment(machine))
-    events = iterations(lines, total)
+    events = iterations(refusing_unreadable(lines), total)
     print(f"VISSL starts; its log is {job.folder / LOG_FILE}", flush=True)
     first = next(events)  # before the clock of the progress bar starts: VISSL takes a while to load
     for _ in track(itertools.chain([first], events), f"VISSL {job.protocol_name}", total):
         pass
     if metrics.is_file():
         sealed.seal(metrics)
+
+
+def _forget_grey_squares(log: Path, folder: Path) -> None:
+    """VISSL goes on for a moment before it is stopped, and may save what it learnt from a grey square."""
+    if unreadable_images(log):
+        print(f"warning: an earlier start met an unreadable image (see {log}); VISSL starts anew", flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        log.unlink()
 
 
 def is_finished(metrics: Path) -> bool:
@@ -167,22 +181,11 @@ def is_finished(metrics: Path) -> bool:
     return False
 
 
-def _unreadable(log: Path) -> list[str]:
-    found = unreadable_images(log)
-    for path in found[:5]:
-        print(f"warning: {path} cannot be decoded; VISSL used a grey square instead", flush=True)
-    return found
-
-
 def _environment(machine: vissl_config.Machine) -> dict[str, str]:
     if machine.gpu:
         return {}
     # Waiting threads that spin steal the core from the one they wait for as soon as anything else runs beside them.
     return {"OMP_NUM_THREADS": str(_threads(machine)), "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
-
-
-def _deviations(unreadable: list[str]) -> tuple[str, ...]:
-    return (f"unreadable images: 0 -> {len(unreadable)}",) if unreadable else ()
 
 
 def _accelerator(machine: vissl_config.Machine) -> str:

@@ -2,11 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.decode import ImageError
 from results.records import Measurement
 from results.refusal import Refusal
 from transfer.protocols import LinearProtocol
@@ -38,8 +40,23 @@ def iterations(lines: Iterable[str], total: int) -> Iterator[int]:
     yield from range(done, total)
 
 
+def refusing_unreadable(lines: Generator[str, None, None]) -> Iterator[str]:
+    """The lines of VISSL's log; the first image that VISSL could not read ends the run that writes them.
+
+    VISSL itself would go on with a grey square in its place, which makes another number.
+
+    Raises:
+        ImageError: naming that image.
+    """
+    with closing(lines):
+        for line in lines:
+            if found := _UNREADABLE.search(line):
+                raise ImageError(f"{found.group(1)}: VISSL cannot decode it, and no image may be missing; restore it")
+            yield line
+
+
 def unreadable_images(log: Path) -> list[str]:
-    """The images, sorted, that VISSL could not read in any session of `log`; it trained on grey squares instead."""
+    """The images, sorted, that VISSL could not read in any session of `log`; it took grey squares instead."""
     if not log.exists():
         return []
     with log.open(encoding="utf-8", errors="replace") as lines:
