@@ -18,7 +18,8 @@ PROBE = ("--protocol.epochs", "2", "--protocol.drop-epochs", "1")
 DETECTOR = (
     "--protocol.train-short-sides", "64", "--protocol.test-short-side", "64", "--protocol.max-long-side", "96",
     "--protocol.regions-per-image", "4", "--protocol.proposals-train", "8", "--protocol.proposals-test", "4",
-    "--protocol.precise-bn-iterations", "1", "--protocol.iterations", "3", "--protocol.lr-drops", "2", "--protocol.warmup-iterations", "1",
+    "--protocol.precise-bn-iterations", "1", "--protocol.iterations", "3", "--protocol.lr-drops", "2",
+    "--protocol.warmup-iterations", "1",
     "--run.checkpoint-iterations", "1",
 )  # fmt: skip
 
@@ -96,3 +97,43 @@ def test_struck_at_random_moments_it_ends_with_one_record_a_cell(name: str, digi
     command = row.command(digits_root, struck, tmp_path / "struck.log")
     counts = crash.survive(command, kills=row.kills, seed=len(name), life=life, done=compare_and_clear, others=SOFT)
     print(f"\ncrash matrix: {name}: {counts}; a whole run takes {life:.1f} s")
+
+
+@pytest.mark.slow
+@pytest.mark.engine
+@pytest.mark.parametrize("name", ["Faster R-CNN", "Mask R-CNN"])
+def test_a_detector_that_nobody_disturbs_comes_to_the_same_bits_twice(
+    name: str, digits_root: Path, tmp_path: Path
+) -> None:
+    once, again = (tmp_path / word for word in ("once", "again"))
+    for folder in (once, again):
+        ROWS[name].command(digits_root, folder, tmp_path / f"{folder.name}.log").finish()
+    assert crash.measured(once / "records") == crash.measured(again / "records")
+
+
+def reproduce(digits: Path, folder: Path, log: Path) -> crash.Command:
+    """Two stages: one that computes in the child itself, one in a child of the child with workers of its own."""
+    folder.mkdir()
+    (folder / "digits").symlink_to(digits, target_is_directory=True)
+    words = ["--scale", "smoke", "--checkpoint", "random-init", "--root", str(folder), "--only", "knn", "voc07"]
+    return crash.Command(["-m", "results", "reproduce", *words, "--skip-doctor"], log)
+
+
+@pytest.mark.slow
+def test_a_struck_reproduce_leaves_no_stage_running_and_ends_with_every_record(
+    digits_root: Path, tmp_path: Path
+) -> None:
+    whole, struck = tmp_path / "whole", tmp_path / "struck"
+    life = reproduce(digits_root, whole, tmp_path / "whole.log").finish()
+    expected = crash.measured(whole / "records")
+    assert set(expected) == {"table5/knn_20/top1", "table5/knn_200/top1", "table2/voc07/mAP"}
+    command = reproduce(digits_root, struck, tmp_path / "struck.log")
+
+    def compare_and_clear() -> None:
+        assert crash.measured(struck / "records") == expected
+        crash.assert_nothing_left(struck)
+        shutil.rmtree(struck)
+        reproduce(digits_root, struck, command.log)
+
+    counts = crash.survive(command, kills=3, seed=9, life=life, done=compare_and_clear, others=SOFT)
+    print(f"\ncrash matrix: reproduce: {counts}; a whole run takes {life:.1f} s")

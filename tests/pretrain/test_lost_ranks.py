@@ -160,6 +160,17 @@ runpy.run_module("pretrain", run_name="__main__", alter_sys=True)
 """
 
 
+@pytest.mark.slow
+def test_an_evaluations_ranks_must_mean_the_same_too(digits_root: Path, tmp_path: Path) -> None:
+    line = ["-m", "evaluate", "linear-demo", "--run.checkpoint", "random-init", "--run.skip-doctor"]
+    line += ["--run.data", str(digits_root / "imagenet"), "--run.output", str(tmp_path / "run")]
+    line += ["--run.records", str(tmp_path / "records")]
+    assert ended(started([line, [*line, "--protocol.epochs", "3"]], tmp_path)) == [2, 2]
+    (said,) = errors(tmp_path)
+    assert said.startswith("error: the ranks differ in protocol: ")
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_one_rank_refuses_ends_all_with_its_reason(images: Path, tmp_path: Path) -> None:
     line = ["-m", "pretrain", "demo", "--run.output", str(tmp_path / "run"), *small.OPTIONS, "--run.skip-doctor"]
     good, bad = [*line, "--run.data", str(images)], [*line, "--run.data", str(tmp_path / "nowhere")]
