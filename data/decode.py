@@ -22,7 +22,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from results.refusal import Refusal
+from results.refusal import Refusal, one_line
 
 # PIL's own threshold for suspecting a decompression bomb; COCO's and ImageNet's largest images are far below.
 MAX_PIXELS = 89_478_485
@@ -65,8 +65,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise
     # Broken files make PIL's decoders raise nearly anything: OSError, SyntaxError, struct.error, IndexError.
     except Exception as error:
-        reason = "cannot identify image file" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise ImageError(f"{path}: {reason or type(error).__name__}; restore the file") from error
+        reason = "cannot identify image file" if isinstance(error, UnidentifiedImageError) else one_line(error)
+        raise ImageError(f"{path}: {reason}; restore the file") from error
 
 
 def cut_endless(image: Image.Image) -> Image.Image:

@@ -11,12 +11,12 @@ import warnings
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
 from evaluate.pickles import globals_named, refuse_unknown_globals, stand_ins
-from results.refusal import Refusal
+from results.refusal import Refusal, one_line
 
 ZIP_MAGIC = b"PK\x03\x04"
 PICKLE_MAGIC = b"\x80"
@@ -73,7 +73,7 @@ def _read_torch(path: Path, names: list[str]) -> Any:
         raise Refusal(f"{path} cannot be read with weights-only loading: {reason[:200]}") from error
     # A damaged file makes torch raise nearly anything; all of it means the same to the user.
     except Exception as error:
-        raise Refusal(f"{path} is damaged or truncated ({str(error).splitlines()[0][:120]}); copy it anew") from error
+        raise Refusal(f"{path} is damaged or truncated ({one_line(error)}); copy it anew") from error
 
 
 def _globals_of_zip(path: Path) -> list[str]:
@@ -83,23 +83,32 @@ def _globals_of_zip(path: Path) -> list[str]:
             pickles = [name for name in names if name.endswith("/data.pkl")]
             if any(name.endswith("/constants.pkl") for name in names):
                 raise Refusal(f"{path} is a TorchScript program, not weights; save its state_dict() instead")
+            # Opening one would take the memory that its parts claim to need.
+            if any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist()):
+                raise Refusal(f"{path} is damaged or truncated (compressed, which torch never does); copy it anew")
             if not pickles:
                 raise Refusal(f"{path} is a zip file without tensors; give a weights file")
             with archive.open(pickles[0]) as file:
-                return globals_named(file)
+                return _quietly_named(file)
     except Refusal:
         raise
     # Encrypted, or packed by a method that Python does not know: torch writes neither.
     except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError) as error:
-        raise Refusal(f"{path} is damaged or truncated ({error}); copy it anew") from error
+        raise Refusal(f"{path} is damaged or truncated ({one_line(error)}); copy it anew") from error
 
 
 def _globals_of_pickles(path: Path, pickles: int) -> list[str]:
     try:
         with path.open("rb") as file:
-            return globals_named(file, pickles)
+            return _quietly_named(file, pickles)
     except ValueError as error:
-        raise Refusal(f"{path} is damaged or truncated ({str(error)[:80]}); copy it anew") from error
+        raise Refusal(f"{path} is damaged or truncated ({one_line(error)}); copy it anew") from error
+
+
+def _quietly_named(file: IO[bytes], pickles: int = 1) -> list[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd escapes in a damaged pickle's words
+        return globals_named(file, pickles)
 
 
 def _refuse_plain_pickle(path: Path) -> None:
@@ -129,7 +138,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         body = memoryview(content)[8 + length :]
         tensors = {name: _safetensor(entry, body) for name, entry in header.items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, RuntimeError) as error:
-        raise Refusal(f"{path} is a damaged or truncated safetensors file ({error}); copy it anew") from error
+        raise Refusal(f"{path} is a damaged or truncated safetensors file ({one_line(error)}); copy it anew") from error
     return {**tensors, "__metadata__": metadata}
 
 

@@ -81,7 +81,7 @@ class FeatureStore:
                 return False
             with self._file(shard).open("rb") as file:
                 return bool(hashlib.file_digest(file, "sha256").hexdigest() == recorded)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
 
     def read_into(self, buffer: Tensor, start: int) -> None:

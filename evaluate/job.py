@@ -12,7 +12,6 @@ from evaluate.run import Run
 from evaluate.weights import ResolvedWeights
 from results import sealed
 from results.records import DatasetIdentity, Measurement
-from results.refusal import Refusal
 
 RESULT_FILE = "result.json"
 STATES = "checkpoints"
@@ -67,15 +66,16 @@ def read_outcome(folder: Path) -> Outcome | None:
         return None
     try:
         content = sealed.read_json(folder / RESULT_FILE)
-        files = content.pop("files")
+        files = dict(content.pop("files"))
         content["measurements"] = tuple(Measurement(**one) for one in content["measurements"])
         content["extra_deviations"] = tuple(content["extra_deviations"])
         outcome = Outcome(**content)
-    except (Refusal, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         print(f"warning: {error}; going on from the last state in {folder}", file=sys.stderr)
         return None
     for name, digest in files.items():
-        if not (folder / name).is_file() or sealed.file_sha256(folder / name) != digest:
+        # A name of another folder's file can only be a forger's.
+        if Path(name).name != name or not (folder / name).is_file() or sealed.file_sha256(folder / name) != digest:
             print(f"warning: {folder / name} is missing or damaged; measuring anew", file=sys.stderr)
             shutil.rmtree(folder / STATES, ignore_errors=True)
             return None

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from results import atomic
+from results import atomic, json_lines
 
 LOG_FILE = "log.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
@@ -46,11 +46,6 @@ def _is_lost(value: Any) -> bool:
 def _keep_lines_until(path: Path, step: int) -> None:
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except (ValueError, KeyError, TypeError):
-            continue  # the line a kill cut short
-    atomic.write_text(path, "".join(line + "\n" for line in kept))
+    # The line that a kill cut short is dropped too.
+    kept = [line for line in json_lines.read(path)[0] if isinstance(line.get("step"), int) and line["step"] <= step]
+    atomic.write_text(path, "".join(json.dumps(line) + "\n" for line in kept))

@@ -9,7 +9,7 @@ import pickletools
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
-from results.refusal import Refusal
+from results.refusal import Refusal, printable
 
 # torch's own reader decides on these one by one (tensors and storages yes, everything else no).
 TORCH_PACKAGE = "torch"
@@ -96,8 +96,8 @@ def refuse_unknown_globals(names: list[str], where: str) -> None:
     for name in names:
         if name not in known and name.split(".")[0] != TORCH_PACKAGE:
             raise Refusal(
-                f"{where} refers to {name}, which unpickling would import and may run; nothing was loaded. If you "
-                "trust the file, save its tensors alone: torch.save(state_dict, ...)"
+                f"{where} refers to {printable(name)[:80]}, which unpickling would import and may run; nothing was "
+                "loaded. If you trust the file, save its tensors alone: torch.save(state_dict, ...)"
             )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from results import atomic
+from results import atomic, json_lines
 
 
 class Journal:
@@ -45,15 +45,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    found = []
-    for text in path.read_text("utf-8", "replace").splitlines() if path.is_file() else []:
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict) and isinstance(line.get("step"), int):
-            found.append(line)
-    return found
+    return [line for line in json_lines.read(path)[0] if isinstance(line.get("step"), int)]
 
 
 def _drop_from(path: Path, step: int) -> None:

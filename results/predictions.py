@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.records import Record
-from results.refusal import Refusal
+from results.refusal import Refusal, one_line
 
 KIND = "predictions"
 
@@ -41,7 +41,7 @@ def read_predictions(record: Record, folder: Path) -> Predictions | None:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     except Exception as error:  # a damaged archive raises whatever zipfile, zlib and numpy happen to raise
-        raise Refusal(f"{path}: not a readable predictions file ({error})") from error
+        raise Refusal(f"{path}: not a readable predictions file ({one_line(error)})") from error
     return _from_arrays(arrays, 5 if record.cell.endswith("/top5") else 1)
 
 

@@ -9,7 +9,13 @@ INTERRUPTED_STATUS = 130
 
 
 class Refusal(ValueError):  # noqa: N818 - it is the user's input that errs, not the program
-    """The user's input cannot be used. The message says what was found, where, and what to do about it."""
+    """The user's input cannot be used. The message says what was found, where, and what to do about it.
+
+    Messages quote files: characters that are not printed but obeyed by terminals are spelled out in them.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\n".join(printable(line) for line in message.split("\n")))
 
 
 class Failure(RuntimeError):  # noqa: N818 - named as users know it
@@ -33,6 +39,18 @@ def run_command_line(command: Callable[[], int | None]) -> None:
         print("interrupted; the same command continues where this one stopped", file=sys.stderr)
         sys.exit(INTERRUPTED_STATUS)
     sys.exit(status or 0)
+
+
+def printable(text: str) -> str:
+    """`text` with every character that does not print, line ends among them, as its escape sequence."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def one_line(error: BaseException, length: int = 160) -> str:
+    """What a library said, fit to be quoted in a refusal: its first line, not too long; its type where it is silent."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:length]
 
 
 def own_words(refusal: Refusal) -> str:

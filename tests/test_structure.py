@@ -27,6 +27,7 @@ VOCABULARY = {
     "cells",
     "doctor",
     "folder_lock",
+    "json_lines",
     "lifeline",
     "provenance",
     "records",

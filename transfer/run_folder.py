@@ -30,12 +30,13 @@ def _claim(file: Path, identity: Mapping[str, str]) -> bool:
         return False
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+        owner = {name: found.get(name) for name in identity}
+    except (ValueError, RecursionError, AttributeError) as error:
         raise Refusal(f"{file} is not readable JSON; remove the folder {file.parent} to start anew") from error
     for name, value in identity.items():
-        if found.get(name) != value:
+        if owner[name] != value:
             raise Refusal(
-                f"{file.parent} holds a run with {name} {found.get(name)!r}, this one has {value!r}; "
+                f"{file.parent} holds a run with {name} {str(owner[name])[:80]!r}, this one has {value!r}; "
                 "choose another --run.output or remove that folder"
             )
     return True

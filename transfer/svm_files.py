@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,7 +128,8 @@ def read_results(folder: Path, settings: SvmSettings) -> Mapping[str, ClassResul
             print(f"warning: {refusal}; {name} is trained anew", file=sys.stderr)
             continue
         if content.pop("input", "") == settings_hash(settings):
-            found[name] = ClassResult(**content)
+            with suppress(TypeError):  # of another version
+                found[name] = ClassResult(**content)
     return found
 
 

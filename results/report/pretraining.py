@@ -1,11 +1,11 @@
 """Pretraining curves from `log.jsonl`: loss terms, standard deviations, correlation, rate and speed, runs overlaid."""
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from results import json_lines
 from results.report.charts import Series, line_chart, swatch
 from results.report.html import Markup, element
 
@@ -102,16 +102,15 @@ def read_log(path: Path) -> tuple[list[Point], int]:
     A step that was logged twice (a run that was killed and went on) stands as it was logged last.
     """
     points: dict[float, Point] = {}
-    bad = 0
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    lines, bad = json_lines.read(path)
+    for content in lines:
+        if "event" in content:
+            continue
         try:
-            content = json.loads(line)
-            if "event" in content:
-                continue
             point = {key: float(value) for key, value in content.items() if isinstance(value, int | float)}
             points[point["step"]] = {**point, "epoch": point["epoch"]}
-        except (ValueError, TypeError, KeyError, AttributeError):
-            bad += bool(line.strip())
+        except (KeyError, OverflowError):
+            bad += 1
     return [points[step] for step in sorted(points)], bad
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from results.refusal import Refusal, run_command_line
+from results.refusal import Refusal, one_line, run_command_line
 
 
 def refuse() -> int:
@@ -39,3 +39,9 @@ def test_a_programmers_mistake_keeps_its_traceback() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run_command_line(broken)
+
+
+def test_what_a_file_says_cannot_steer_the_terminal() -> None:
+    said = str(Refusal("a.pth refers to \x1b[2J\x07\u202e\x85x; line one\nline two, Straße"))
+    assert said == "a.pth refers to \\x1b[2J\\x07\\u202e\\x85x; line one\nline two, Straße"
+    assert one_line(ValueError("first\nsecond")) == "first" and one_line(KeyError()) == "KeyError"

@@ -1,14 +1,15 @@
 """How far a Detectron2 run is, read from the metrics it writes; a bar on a terminal, a line now and then in a log."""
 
-import json
 import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from results import json_lines
 
 SECONDS_BETWEEN_LINES = 15.0
 TAIL_BYTES = 20_000
@@ -46,13 +47,11 @@ def newest(metrics: Path) -> Status | None:
 
     A run that was killed may have left half a line, and a resumed one appends behind it.
     """
-    for line in reversed(_tail(metrics).splitlines()):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict) and "total_loss" in found and "iteration" in found:
-            return Status(int(found["iteration"]) + 1, float(found["total_loss"]), found.get("eta_seconds"))
+    for found in reversed(json_lines.parse(_tail(metrics))[0]):
+        with suppress(KeyError, TypeError, ValueError, OverflowError):
+            left = found.get("eta_seconds")
+            seconds = None if left is None else float(left)
+            return Status(int(found["iteration"]) + 1, float(found["total_loss"]), seconds)
     return None
 
 

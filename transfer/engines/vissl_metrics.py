@@ -1,14 +1,13 @@
 """What VISSL writes while it trains, read back: its progress lines, its metrics file, the images it could not read."""
 
-import json
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from data.decode import ImageError
+from results import json_lines
 from results.records import Measurement
 from results.refusal import Refusal
 from transfer.protocols import LinearProtocol
@@ -65,13 +64,10 @@ def unreadable_images(log: Path) -> list[str]:
 
 def read_metrics(folder: Path) -> list[EpochMetrics]:
     """Validation metrics of each epoch, in order; an epoch that was repeated after a restart counts once, the last."""
-    file = folder / METRICS_FILE
-    if not file.is_file():
-        return []
     found: dict[int, EpochMetrics] = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
-        entry = _parse(line)
-        if "test_accuracy_list_meter" in entry:
+    # What a killed process was writing is no line, and no other line is ever half right.
+    for entry in json_lines.read(folder / METRICS_FILE)[0]:
+        with suppress(KeyError, TypeError, ValueError, AttributeError, OverflowError):
             epoch = int(entry["train_phase_idx"]) + 1
             found[epoch] = EpochMetrics(epoch, _by_head(entry["test_accuracy_list_meter"]))
     return [found[epoch] for epoch in sorted(found)]
@@ -114,12 +110,4 @@ def _final_and_best(head: str, epochs: list[EpochMetrics]) -> dict[str, float]:
 
 def _by_head(meter: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
     # VISSL: {"top_1": {head: value}, "top_5": {head: value}}, in percent.
-    return {head: {"top1": value, "top5": meter["top_5"][head]} for head, value in meter["top_1"].items()}
-
-
-def _parse(line: str) -> dict[str, Any]:
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return {}  # the line a killed process was writing
-    return entry if isinstance(entry, dict) else {}
+    return {head: {"top1": float(top1), "top5": float(meter["top_5"][head])} for head, top1 in meter["top_1"].items()}
