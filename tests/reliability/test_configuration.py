@@ -51,7 +51,7 @@ ZERO_HAS_A_MEANING = {
     "blur_probability", "solarize_probability", "brightness", "contrast", "saturation", "hue", "target_momentum",
     "trunk_learning_rate", "head_initial_std", "save_every_seconds", "kernel", "padding", "norm_epsilon",
     "warmup_iterations", "freeze_at", "precise_bn_iterations", "rpn_loss_weight", "seeds", "pixel_mean",
-    "unreadable_images",
+    "max_unreadable_share",
 }  # fmt: skip
 """Of these, 0 is a value like any other; every other number must be positive."""
 
