@@ -1,8 +1,9 @@
 """What the scale model claims, checked with gloo: a step lasts as long as its computation and its collectives.
 
-`python -m benchmarks.scale_check` runs a small VICReg on 1, 2 and 4 ranks of this machine. Each rank first takes whole
-steps, then the same computation without a process group while the others do too, then the step's collectives alone.
-On fewer cores than ranks the computation slows down with the crowd; it is measured in that crowd.
+`python -m benchmarks.scale_check` runs a small VICReg on 1, 2 and 4 ranks of this machine. In every round each rank
+takes a whole step, then the same computation without a process group while the others do too, then the step's
+collectives alone; what disturbs the machine for longer than a round disturbs them all. On fewer cores than ranks the
+computation slows down with the crowd; it is measured in that crowd.
 """
 
 import time
@@ -54,10 +55,8 @@ def measured(
     alone = Stepper(method, method, batch // ranks, size)
     network = parallel(build(recipe), World(rank, ranks, CPU))
     together = Stepper(network, network, batch // ranks, size)
-    whole = in_step(together, rounds)
     if ranks == 1:
-        return (whole, in_step(alone, rounds), 0.0, 0.0, 0.0)
-    computation = in_step(without_group(alone), rounds)
+        return (*in_turns([together, alone], rounds), 0.0, 0.0, 0.0)
     channels = [
         module.num_features for module in method.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)
     ]
@@ -65,12 +64,13 @@ def measured(
     embeddings = torch.zeros(batch // ranks, width)
     gathered = [torch.zeros_like(embeddings) for _ in range(ranks)]
     gradients = torch.zeros(sum(parameter.numel() for parameter in method.parameters()))
-    return (
-        whole, computation,
-        in_step(lambda: [dist.all_reduce(statistic) for _ in range(4) for statistic in statistics], rounds),
-        in_step(lambda: [dist.all_gather(gathered, embeddings) for _ in range(2)], rounds),
-        in_step(lambda: dist.all_reduce(gradients), rounds),
-    )  # fmt: skip
+    work: list[Callable[[], object]] = [
+        together, without_group(alone),
+        lambda: [dist.all_reduce(statistic) for _ in range(4) for statistic in statistics],
+        lambda: [dist.all_gather(gathered, embeddings) for _ in range(2)],
+        lambda: dist.all_reduce(gradients),
+    ]  # fmt: skip
+    return in_turns(work, rounds)
 
 
 class Stepper:
@@ -103,15 +103,16 @@ def without_group(work: Callable[[], object]) -> Callable[[], object]:
     return run
 
 
-def in_step(work: Callable[[], object], rounds: int) -> float:
-    """Median wall seconds, all ranks starting together; one round to warm up."""
-    samples = []
+def in_turns(works: Sequence[Callable[[], object]], rounds: int) -> tuple[float, ...]:
+    """Median wall seconds of each, one after the other in every round, all ranks starting together; one to warm up."""
+    samples: list[list[float]] = [[] for _ in works]
     for _ in range(rounds + 1):
-        dist.barrier()
-        start = time.perf_counter()
-        work()
-        samples.append(time.perf_counter() - start)
-    return median(samples[1:])
+        for work, seconds in zip(works, samples, strict=True):
+            dist.barrier()
+            start = time.perf_counter()
+            work()
+            seconds.append(time.perf_counter() - start)
+    return tuple(median(seconds[1:]) for seconds in samples)
 
 
 if __name__ == "__main__":
