@@ -27,7 +27,7 @@ from pretrain.card import card_path, is_whole
 from results import sealed
 from results.records import CheckpointIdentity, DatasetIdentity, Measurement, Record, read_records, write_record
 from results.refusal import Refusal
-from transfer.engines import vissl, vissl_compat
+from transfer.engines import detectron2, vissl, vissl_compat
 from transfer.engines.whole_checkpoints import for_detectron2, for_vissl
 from transfer.svm_files import (
     ClassResult,
@@ -245,6 +245,32 @@ def test_damaged_metrics_of_a_finished_vissl_run_are_not_believed(tmp_path: Path
         metrics.write_bytes(harm(metrics.read_bytes()))
         assert not vissl.is_finished(metrics), what
         assert not metrics.exists()
+
+
+def test_damaged_results_of_detectron2_are_found_again_from_the_last_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results.json"
+    sealed.write_json(results, {"metrics": {"bbox": {"AP50": 82.4}}, "test_images": 4952})
+    content = results.read_bytes()
+    for what, harm in harms(len(content)):
+        results.write_bytes(harm(content))
+        if detectron2._is_measured(results):  # white space was harmed
+            assert sealed.read_json(results)["metrics"] == {"bbox": {"AP50": 82.4}}, what
+            continue
+        assert not results.exists(), what
+        assert str(results) in capsys.readouterr().err, what
+
+
+def test_damaged_converted_weights_are_converted_anew(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.torch"
+    torch.save({"w": torch.randn(50)}, weights)
+    assert sealed.damage(weights), "what was never sealed was never finished"
+    sealed.seal(weights)
+    assert not sealed.damage(weights)
+    for what, harm in harms(weights.stat().st_size):
+        with harmed(weights, harm):
+            assert str(weights) in sealed.damage(weights), what
 
 
 def test_damaged_checkpoints_of_detectron2_give_way_to_the_one_before_and_then_to_the_start(
