@@ -129,3 +129,21 @@ def test_ranks_of_a_killed_torchrun_end_with_it(images: Path, tmp_path: Path) ->
     process.kill()
     process.wait()
     torchrun.assert_no_orphan()
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_a_warning_to_one_of_two_ranks_makes_both_save_and_leave(images: Path, tmp_path: Path) -> None:
+    line = [*command(images, tmp_path / "run"), "--run.checkpoint-every-minutes", "100", "--recipe.epochs", "50"]
+    processes = ranks.start(line, 2)
+    try:
+        while not read_metrics(tmp_path / "run" / "log.jsonl"):
+            assert all(process.poll() is None for process in processes)
+            time.sleep(0.05)
+        processes[1].send_signal(signal.SIGTERM)
+        assert [process.wait(60) for process in processes] == [REQUEUE_STATUS] * 2
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert len(list((tmp_path / "run" / "checkpoints").glob("step_*.pt"))) >= 1
