@@ -93,7 +93,7 @@ def _globals_of_zip(path: Path) -> list[str]:
     except Refusal:
         raise
     # Encrypted, or packed by a method that Python does not know: torch writes neither.
-    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError, MemoryError) as error:
         raise Refusal(f"{path} is damaged or truncated ({one_line(error)}); copy it anew") from error
 
 
@@ -101,7 +101,8 @@ def _globals_of_pickles(path: Path, pickles: int) -> list[str]:
     try:
         with path.open("rb") as file:
             return _quietly_named(file, pickles)
-    except ValueError as error:
+    # A word may claim any length, up to more than there is memory.
+    except (ValueError, MemoryError) as error:
         raise Refusal(f"{path} is damaged or truncated ({one_line(error)}); copy it anew") from error
 
 

@@ -234,6 +234,15 @@ def test_a_compressed_torch_file_is_refused_before_it_is_unpacked(tmp_path: Path
         load_backbone(str(path))
 
 
+@pytest.mark.parametrize("pack", ["plain", "zipped", "legacy"])
+def test_a_word_that_claims_to_be_longer_than_any_memory_is_refused(pack: str, tmp_path: Path) -> None:
+    attack = b"\x80\x04\x8d" + struct.pack("<Q", 1 << 60) + b"torch"
+    path = tmp_path / "long.pth"
+    path.write_bytes({"plain": plain, "zipped": zipped, "legacy": legacy}[pack](attack))
+    with pytest.raises(Refusal, match=r"long\.pth"):
+        load_backbone(str(path))
+
+
 # --- JSON that this suite or a data set's publisher writes
 
 
