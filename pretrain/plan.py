@@ -20,6 +20,7 @@ from pretrain.settings import Recipe
 from results.settings import deviations, settings_hash
 
 BYTES_FLOAT32 = 4
+BYTES_HALF = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +74,8 @@ def estimate_memory(recipe: Recipe, ranks: int, *, half: bool, method: Method, r
     # Per view: all ranks' centred rows, this rank's own in float32, and the smaller of the two products.
     product = rows * n if n < d else d * d
     return Memory(
-        states=3 * BYTES_FLOAT32 * parameter_count(method),
+        # Autocast keeps a half copy of every weight until the step ends.
+        states=(3 * BYTES_FLOAT32 + (BYTES_HALF if half else 0)) * parameter_count(method),
         activations=rows * activation_bytes_per_image(recipe, method, half=half, recompute=recompute),
         loss=2 * BYTES_FLOAT32 * (n * d + 2 * rows * d + product),
     )

@@ -44,12 +44,13 @@ def test_the_plan_needs_neither_data_nor_gpu() -> None:
     assert "estimated memory per rank: " in done.stdout
 
 
-def test_the_plan_for_the_papers_cluster_is_near_what_its_authors_report() -> None:
-    # The later text reports 11.3 GB per GPU on 32 V100 at batch 2048.
+def test_the_plan_for_the_papers_cluster_is_below_what_its_authors_report_and_not_by_half() -> None:
+    # The later text reports 11.3 GB (10.5 GiB) per GPU on 32 V100 at batch 2048, in half precision. That includes what
+    # the plan leaves out: CUDA's context, cuDNN's workspaces, NCCL's and the gradients' buckets, and fragmentation.
     text = plan.describe("official", RECIPES["official"], Run(), Slurm(nodes=4))
     gib = float(text.split("estimated memory per rank: ")[1].split(" GiB")[0])
     assert "ranks: 32, batch per rank: 64" in text
-    assert 9 < gib < 14
+    assert 0.5 * 10.5 < gib < 10.5
 
 
 def test_an_overridden_field_shows_as_a_deviation() -> None:
