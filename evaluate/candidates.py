@@ -35,8 +35,18 @@ class Candidate:
 
     @property
     def complete(self) -> bool:
-        """Whether every tensor is there in the right shape."""
-        return not self.missing and not self.misshapen
+        """Whether every tensor is there in the right shape, and the trunk holds nothing else.
+
+        More blocks (ResNet-101) or other layers in them (squeeze and excitation) make another network of it, which the
+        265 tensors alone would compute wrongly.
+        """
+        return not self.missing and not self.misshapen and not self.foreign
+
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """Unexpected keys inside the trunk; heads and projectors stand beside it."""
+        stems = {DIALECTS[self.dialect](name).split(".")[0] for name in resnet50_shapes()}
+        return tuple(key for key in self.unexpected if key.removeprefix(self.prefix).split(".")[0] in stems)
 
     @property
     def known(self) -> bool:
@@ -66,7 +76,8 @@ class Candidate:
         fitting = len(resnet50_shapes()) - len(self.missing) - len(self.misshapen)
         text = f"{fitting} of {len(resnet50_shapes())} tensors under {self.prefix!r}"
         text += f" in {self.container!r}" if self.container else ""
-        for word, keys in (("missing", self.missing), ("misshapen", self.misshapen), ("unexpected", self.unexpected)):
+        unexpected = (*self.foreign, *(key for key in self.unexpected if key not in self.foreign))
+        for word, keys in (("missing", self.missing), ("misshapen", self.misshapen), ("unexpected", unexpected)):
             if keys:
                 text += f"; {word} {', '.join(keys[:LISTED])}"
                 text += f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""

@@ -1,7 +1,9 @@
 """One record: a measured cell with everything needed to judge and repeat it, and what makes it a valid one."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,7 @@ class Record:
 def check_record(record: Record) -> None:
     """Refuse what no measurement can be, naming the field: wrong types, unknown cells, impossible numbers."""
     check_types(record, "record")
+    _check_texts(record)
     measurement, dataset = record.measurement, record.dataset
     if not is_cell(measurement.cell):
         raise Refusal(f"unknown cell {measurement.cell!r}; `python -m results cells` lists the known ones")
@@ -113,7 +116,35 @@ def check_record(record: Record) -> None:
         raise Refusal(f"record.seed is {record.seed}, expected at least 0")
     if record.wall_time_seconds < 0:
         raise Refusal(f"record.wall_time_seconds is {record.wall_time_seconds}, expected at least 0")
+    _check_identity(record)
     for kind, name in record.attachments.items():
         # The report opens these files: a record from elsewhere must not make it show another file of this machine.
         if not name or Path(name).is_absolute() or ".." in Path(name).parts:
             raise Refusal(f"record.attachments[{kind!r}] is {name!r}, expected a path inside the records folder")
+
+
+def _check_texts(record: Record) -> None:
+    """Texts are shown on terminals and in tables: nothing in them may steer one or break the other."""
+    shown = {
+        "checkpoint.label": record.checkpoint.label,
+        "checkpoint.origin": record.checkpoint.origin,
+        "protocol": record.protocol,
+        "dataset.subset": record.dataset.subset,
+        "created": record.created,
+        **{f"deviations[{index}]": line for index, line in enumerate(record.deviations)},
+        **{f"attachments[{kind!r}]": name for kind, name in record.attachments.items()},
+    }
+    for field, text in shown.items():
+        if not text.isprintable():
+            raise Refusal(f"record.{field} is {text!r}, expected printable text")
+
+
+def _check_identity(record: Record) -> None:
+    if not record.checkpoint.label:
+        raise Refusal("record.checkpoint.label is empty, expected a row of the paper or a name of your own")
+    if not re.fullmatch("[0-9a-f]{64}", record.checkpoint.sha256):
+        raise Refusal(f"record.checkpoint.sha256 is {record.checkpoint.sha256!r}, expected 64 hexadecimal digits")
+    try:
+        datetime.fromisoformat(record.created)
+    except ValueError as error:
+        raise Refusal(f"record.created is {record.created!r}, expected a date and time as ISO 8601 has them") from error

@@ -77,6 +77,8 @@ def read_record(path: Path) -> Record:
         Refusal: naming the file and what is wrong with it: not JSON, another schema, a wrong type, a value that is
             not finite, an unknown cell, or a digest that no longer fits the content.
     """
+    if not path.is_file():
+        raise Refusal(f"{path}: not a file")  # a pipe would be waited for, and for ever
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

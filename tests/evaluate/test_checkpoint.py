@@ -144,6 +144,19 @@ def test_a_resnet18_is_refused_with_its_first_differences(tmp_path: Path) -> Non
         load_backbone(save(resnet18().state_dict(), tmp_path / "a.pth"))
 
 
+def test_a_resnet101_holds_all_265_tensors_and_is_refused_for_those_it_has_besides(tmp_path: Path) -> None:
+    from torchvision.models import resnet101
+
+    with pytest.raises(Refusal, match=r"no complete ResNet-50.*unexpected layer3\.10\.bn1\.bias.*more"):
+        load_backbone(save(resnet101().state_dict(), tmp_path / "a.pth"))
+
+
+def test_other_layers_inside_the_blocks_make_another_network(resnet50_state: State, tmp_path: Path) -> None:
+    content = resnet50_state | {"layer1.0.se.fc1.weight": torch.zeros(16, 256, 1, 1)}
+    with pytest.raises(Refusal, match=r"unexpected module\.encoder_q\.layer1\.0\.se\.fc1"):
+        load_backbone(save({"state_dict": layouts.under("module.encoder_q.", content)}, tmp_path / "a.pth"))
+
+
 def test_an_unknown_prefix_is_refused_with_the_way_to_insist(resnet50_state: State, tmp_path: Path) -> None:
     path = save(layouts.under("wrong.", resnet50_state), tmp_path / "a.pth")
     with pytest.raises(Refusal, match=r"'wrong\.' \(first tensor wrong\.conv1\.weight\).*a\.pth#wrong"):

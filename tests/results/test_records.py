@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,13 @@ def poison(path: Path, kind: str) -> None:
         "missing field": lambda content: content.pop("seed"),
         "part is no object": lambda content: content.update(measurement=73.2),
         "outside path": lambda content: content.update(attachments={"picture": "../x.png"}),
+        "surrogate": lambda content: content["checkpoint"].update(origin="\ud800"),
+        "terminal control": lambda content: content["checkpoint"].update(label="\x1b[2J"),
+        "broken line": lambda content: content.update(deviations=["epochs: 1\n2"]),
+        "nameless": lambda content: content["checkpoint"].update(label=""),
+        "no digest of weights": lambda content: content["checkpoint"].update(sha256="xyz"),
+        "no date": lambda content: content.update(created="yesterday"),
+        "sealed NaN": lambda content: content["measurement"].update(value=float("nan")),
     }
     if kind in edits:
         reseal(path, edits[kind])
@@ -103,6 +111,9 @@ def poison(path: Path, kind: str) -> None:
     elif kind == "folder":
         path.unlink()
         path.mkdir()
+    elif kind == "pipe":
+        path.unlink()
+        os.mkfifo(path)
     else:
         assert kind == "duplicate"
         path.with_name("copy.json").write_text(text)
@@ -111,7 +122,8 @@ def poison(path: Path, kind: str) -> None:
 KINDS = (
     "wrong type", "wrong type of a list", "unknown cell", "future version", "unknown field", "missing field",
     "part is no object", "outside path", "NaN", "truncated", "hand-edited", "foreign", "not an object", "not text",
-    "bottomless", "folder",
+    "bottomless", "folder", "pipe", "surrogate", "terminal control", "broken line", "nameless", "no digest of weights",
+    "no date", "sealed NaN",
 )  # fmt: skip
 
 
