@@ -112,11 +112,6 @@ class DetectionProtocol:
                 f"protocol.max_long_side is {self.max_long_side}, below the short sides "
                 f"{(*self.train_short_sides, self.test_short_side)}; no image could have both"
             )
-        if self.warmup_iterations > self.iterations:
-            raise Refusal(
-                f"protocol.warmup_iterations is {self.warmup_iterations}, more than protocol.iterations "
-                f"{self.iterations}; the learning rate would never be reached"
-            )
         if not self.train_short_sides or min(*self.train_short_sides, self.test_short_side) < 32:
             raise Refusal("protocol.train_short_sides and test_short_side need sizes of at least 32 pixels")
 

@@ -193,7 +193,7 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str]] = [
     ("voc0712", {"dataset": "coco"}, "no cell of coco"),
     ("voc0712", {"lr_drops": (18_000, 30_000)}, "lr_drops"),
     ("voc0712", {"batch_divisor": 3}, "batch_divisor"),
-    ("voc0712", {"warmup_iterations": 30_000}, "warmup_iterations"),
+    ("voc0712", {"train_short_sides": ()}, "train_short_sides"),
     ("voc0712", {"max_long_side": 700}, "max_long_side"),
     ("voc0712", {"base_config": "../../../etc/passwd"}, "base_config"),
     ("coco", {"extra_norm_after_res5": True}, "extra_norm_after_res5"),
