@@ -105,10 +105,10 @@ def report(records: Path = DEFAULT_FOLDER, runs: Path = Path("runs"), output: Pa
         runs: a folder below which the pretraining runs' logs are looked for.
         output: the file to write.
     """
-    from results.commands import existing
+    from results.commands import existing, existing_runs
     from results.report.page import write_report
 
-    path = write_report(existing(records), runs, output)
+    path = write_report(existing(records), existing_runs(runs), output)
     print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
     return 0
 

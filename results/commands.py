@@ -13,6 +13,8 @@ from results.refusal import Refusal
 from results.report.ablations import markdown
 from results.tables import TITLES, targets, tolerances
 
+DEFAULT_RUNS = Path("runs")
+
 
 def compare_records(folder: Path, form: Format, against: str, strict: bool) -> int:
     """Print the comparison of the records in `folder`; the exit status is the comparison's.
@@ -34,7 +36,7 @@ def explain_cell(cell: str, folder: Path, delta: float | None) -> int:
 
 def print_claims(folder: Path, runs_folder: Path) -> int:
     """Print the paper's claims about its ablations with what was measured."""
-    sys.stdout.write(markdown(find_ablations(read_aloud(existing(folder))[0], runs_folder)))
+    sys.stdout.write(markdown(find_ablations(read_aloud(existing(folder))[0], existing_runs(runs_folder))))
     return 0
 
 
@@ -57,6 +59,17 @@ def existing(folder: Path) -> Path:
     if not folder.is_dir() and (folder != DEFAULT_FOLDER or folder.exists()):
         kind = "is not a folder" if folder.exists() else "does not exist"
         raise Refusal(f"--records {folder} {kind}; give the folder that holds the records")
+    return folder
+
+
+def existing_runs(folder: Path) -> Path:
+    """The folder with the pretraining runs; only the default may be missing, while nothing was trained yet.
+
+    Raises:
+        Refusal: it was mistyped.
+    """
+    if not folder.is_dir() and folder != DEFAULT_RUNS:
+        raise Refusal(f"--runs {folder} is no folder; give the one below which pretraining runs lie")
     return folder
 
 

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -110,6 +111,8 @@ def checkpoint_file(checkpoint: str) -> Finding:
         return Finding("checkpoint", "problem", str(refusal))
     if not _starts_as_weights(path):
         return Finding("checkpoint", "problem", f"{path} starts neither as a torch nor as a safetensors file does")
+    if _is_cut_short(path):
+        return Finding("checkpoint", "problem", f"{path} ends before its last part: copied or downloaded in part")
     card = path.with_name(path.name + ".json")
     try:
         said = json.loads(card.read_text(encoding="utf-8")).get("sha256", digest) if card.is_file() else digest
@@ -157,6 +160,13 @@ def _starts_as_weights(path: Path) -> bool:
         start = file.read(HEADER_LENGTH + 1)
     is_safetensors = start[HEADER_LENGTH:] == b"{" and int.from_bytes(start[:HEADER_LENGTH], "little") < 2**32
     return start.startswith(TORCH_MAGICS) or is_safetensors
+
+
+def _is_cut_short(path: Path) -> bool:
+    """Whether a zip archive, as torch.save writes, lacks the directory at its end."""
+    with path.open("rb") as file:
+        is_zip = file.read(len(TORCH_MAGICS[0])) == TORCH_MAGICS[0]
+    return is_zip and not zipfile.is_zipfile(path)
 
 
 def _first_complaint(table: str, errors: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from results.records import CheckpointIdentity, DatasetIdentity, Measurement, Record
+from results.refusal import printable
 from results.settings import canonical_json, deviations, settings_hash
 
 REPORTED_PACKAGES = (
@@ -44,7 +45,9 @@ def new_record(
     """
     return Record(
         measurement=measurement,
-        checkpoint=checkpoint,
+        checkpoint=dataclasses.replace(
+            checkpoint, origin=printable(checkpoint.origin), label=printable(checkpoint.label)
+        ),
         dataset=dataset,
         protocol=protocol_name,
         protocol_hash=settings_hash(used_protocol),

@@ -134,9 +134,9 @@ def _check_texts(record: Record) -> None:
         **{f"deviations[{index}]": line for index, line in enumerate(record.deviations)},
         **{f"attachments[{kind!r}]": name for kind, name in record.attachments.items()},
     }
-    for field, text in shown.items():
+    for name, text in shown.items():
         if not text.isprintable():
-            raise Refusal(f"record.{field} is {text!r}, expected printable text")
+            raise Refusal(f"record.{name} is {text!r}, expected printable text")
 
 
 def _check_identity(record: Record) -> None:

@@ -61,7 +61,7 @@ def _paragraphs(drawn: str) -> list[list[str]]:
 
 def _sentence(lines: list[str], words: Sequence[str]) -> str:
     text = " ".join(lines).rstrip(".")
-    flags = list(dict.fromkeys(line.split()[0] for line in lines if line.startswith("-")))
+    flags = list(dict.fromkeys(line.split()[0].rstrip(",") for line in lines if line.startswith("-")))
     if text.startswith("Argument helptext"):
         return ""
     if text.startswith("For full helptext"):

@@ -52,7 +52,7 @@ def test_a_full_disk_is_refused(digits_root: Path, tmp_path: Path, monkeypatch: 
 
 def test_weights_that_are_not_those_of_the_card_beside_them_are_refused(digits_root: Path, tmp_path: Path) -> None:
     weights = tmp_path / "resnet50.pth"
-    weights.write_bytes(b"PK\x03\x04 other weights")
+    weights.write_bytes(b"\x80 other weights")
     (tmp_path / "resnet50.pth.json").write_text(json.dumps({"sha256": "0" * 64}))
     with pytest.raises(Refusal, match="is not the file that its card"):
         look_first("linear-demo", IMAGENET, digits_root / "imagenet", tmp_path, str(weights))

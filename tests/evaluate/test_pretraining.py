@@ -100,7 +100,7 @@ def test_the_record_of_a_carded_checkpoint_is_judged_by_its_pretraining(
 
     monkeypatch.setattr(work, "measure", measured)
     path = tmp_path / "resnet50.pth"
-    path.write_bytes(b"PK\x03\x04 weights")
+    path.write_bytes(b"\x80 weights")
     path.with_name("resnet50.pth.json").write_text(json.dumps(card("demo", "digits", epoch=epochs)))
     measure(
         tmp_path, digits_root, "linear-demo", epochs=12, global_batch_size=64, run={"checkpoint": str(path), "limit": 0}

@@ -160,3 +160,9 @@ def test_the_list_ends_with_the_count_of_problems_which_is_the_status() -> None:
 
 def test_without_data_and_checkpoint_only_environment_and_machine_are_looked_at(tmp_path: Path) -> None:
     assert {finding.area for finding in examine({}, "", tmp_path)} == {"environment", "machine"}
+
+
+def test_a_checkpoint_copied_in_part_is_a_problem(weights: Path) -> None:
+    weights.write_bytes(weights.read_bytes()[:-30])
+    found = checkpoint_file(str(weights))
+    assert found.state == "problem" and "copied or downloaded in part" in found.text

@@ -15,7 +15,7 @@ from results.explain import explain
 from results.records import Record
 from results.refusal import Refusal
 from results.stages import STAGES
-from results.tables import targets
+from results.tables import targets, tolerances
 
 Make = Callable[..., Record]
 PLACEHOLDERS = {"CHECKPOINT", "IMAGENET", "PLACES205", "INAT18", "VOC", "COCO"}
@@ -130,3 +130,15 @@ def test_the_commands_that_test_a_cause_are_understood_by_their_rooms() -> None:
             words, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, (command, done.stderr)
+
+
+@pytest.mark.parametrize("times", [1.05, 3, 10, 30])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_measured_difference_of_any_sign_and_size_has_a_cause_to_test(sign: int, times: float) -> None:
+    without = [
+        cell
+        for cell, target in targets().items()
+        for delta in [sign * times * tolerances()[cell].tolerance]
+        if 0 <= target.value + delta <= 100 and not causes_of(cell, delta)
+    ]
+    assert without == []

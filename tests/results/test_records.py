@@ -3,8 +3,8 @@
 import dataclasses
 import hashlib
 import json
-import os
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

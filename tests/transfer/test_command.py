@@ -80,7 +80,7 @@ def test_a_changed_setting_is_a_deviation_and_has_a_run_folder_of_its_own(run: L
 
 def test_a_second_checkpoint_in_the_same_output_works_in_another_folder(run: LinearRun, tmp_path: Path) -> None:
     other = tmp_path / "other.pth"
-    other.write_bytes(b"PK\x03\x04 other weights")
+    other.write_bytes(b"\x80 other weights")
     folders: list[Path] = []
     execute_demo(run, engine(folders, 10.0))
     execute_demo(replace(run, checkpoint=str(other)), engine(folders, 90.0))
@@ -169,7 +169,7 @@ def test_a_wrong_command_line_is_refused_with_status_2(arguments: list[str], mes
 
 def test_a_pretraining_that_deviates_is_a_deviation_of_the_record(run: LinearRun, tmp_path: Path) -> None:
     path = tmp_path / "resnet50.pth"
-    path.write_bytes(b"PK\x03\x04 weights")
+    path.write_bytes(b"\x80 weights")
     card = {"label": "VICReg", "recipe": "demo", "deviations": ["epochs: 12 -> 1"], "dataset": {"corpus": "digits"}}
     path.with_name("resnet50.pth.json").write_text(json.dumps(card))
     execute_demo(replace(run, checkpoint=str(path)), engine([]))
