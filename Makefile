@@ -27,7 +27,7 @@ READY ?= $(VENV)/.ready
 LAUNCH = $(if $(filter-out 1,$(GPUS)),$(PY) -m torch.distributed.run --standalone --nproc-per-node $(GPUS) -m,$(PY) -m)
 EVALUATE = $(LAUNCH) evaluate
 TRANSFER = $(PY) -m transfer
-CHECKPOINT_FLAGS = --run.checkpoint $(CHECKPOINT) --run.records $(RECORDS)
+CHECKPOINT_FLAGS = --run.checkpoint '$(CHECKPOINT)' --run.records '$(RECORDS)'
 
 # A target that needs a variable names it as a prerequisite before anything is built: `linear: need-CHECKPOINT need-IMAGENET`.
 EXAMPLE_CHECKPOINT := resnet50.pth
@@ -37,7 +37,7 @@ EXAMPLE_INAT18 := /data/inat18
 EXAMPLE_VOC := /data/VOCdevkit
 EXAMPLE_COCO := /data/coco
 need-%:
-	@test -n "$($*)" || { echo "error: $* is not set; run: make $(MAKECMDGOALS) $*=$(EXAMPLE_$*)" >&2; exit 2; }
+	@test -n "$($*)" || { echo "error: $* is not set; run: make $(MAKECMDGOALS) $(if $(CHECKPOINT),CHECKPOINT=$(CHECKPOINT) )$*=$(EXAMPLE_$*)" >&2; exit 2; }
 
 .PHONY: help setup engines table lock demo demo-ablations demo-detection demo-detection-pretrained demo-detection-random smoke test test-all lint format file-map pretrain linear semi knn transfer-places205 \
 	transfer-inat18 transfer-voc07 transfer-voc0712 transfer-coco transfer reproduce compare report doctor plan bench bench-check clean-demo
@@ -119,39 +119,39 @@ file-map: $(READY) ## rewrite the README's file map from the modules' first sent
 	@$(PY) -m environment.file_map
 
 pretrain: need-IMAGENET $(READY) ## pretrain: IMAGENET=/data/imagenet [RECIPE=paper|official|...] [GPUS=8] [ARGS='--run.output ...']
-	@$(LAUNCH) pretrain $(RECIPE) --run.data $(IMAGENET) $(ARGS)
+	@$(LAUNCH) pretrain $(RECIPE) --run.data '$(IMAGENET)' $(ARGS)
 
 linear: need-CHECKPOINT need-IMAGENET $(READY) ## Table 1, linear: CHECKPOINT=resnet50.pth IMAGENET=/data/imagenet [GPUS=8]
-	@$(EVALUATE) linear $(CHECKPOINT_FLAGS) --run.data $(IMAGENET) $(ARGS)
+	@$(EVALUATE) linear $(CHECKPOINT_FLAGS) --run.data '$(IMAGENET)' $(ARGS)
 
 semi: need-CHECKPOINT need-IMAGENET $(READY) ## Table 1, 1 % and 10 % of the labels: CHECKPOINT= IMAGENET= [GPUS=8]
-	@$(EVALUATE) semi-1pct $(CHECKPOINT_FLAGS) --run.data $(IMAGENET) $(ARGS)
-	@$(EVALUATE) semi-10pct $(CHECKPOINT_FLAGS) --run.data $(IMAGENET) $(ARGS)
+	@$(EVALUATE) semi-1pct $(CHECKPOINT_FLAGS) --run.data '$(IMAGENET)' $(ARGS)
+	@$(EVALUATE) semi-10pct $(CHECKPOINT_FLAGS) --run.data '$(IMAGENET)' $(ARGS)
 
 knn: need-CHECKPOINT need-IMAGENET $(READY) ## Table 5, 20- and 200-NN: CHECKPOINT= IMAGENET=
-	@$(EVALUATE) knn $(CHECKPOINT_FLAGS) --run.data $(IMAGENET) $(ARGS)
+	@$(EVALUATE) knn $(CHECKPOINT_FLAGS) --run.data '$(IMAGENET)' $(ARGS)
 
 transfer-places205: need-CHECKPOINT need-PLACES205 $(READY) ## Table 2: CHECKPOINT= PLACES205=/data/places205
-	@$(TRANSFER) places205 $(CHECKPOINT_FLAGS) --run.data $(PLACES205) --run.gpus $(GPUS) $(ARGS)
+	@$(TRANSFER) places205 $(CHECKPOINT_FLAGS) --run.data '$(PLACES205)' --run.gpus $(GPUS) $(ARGS)
 
 transfer-inat18: need-CHECKPOINT need-INAT18 $(READY) ## Table 2: CHECKPOINT= INAT18=/data/inat18
-	@$(TRANSFER) inat18 $(CHECKPOINT_FLAGS) --run.data $(INAT18) --run.gpus $(GPUS) $(ARGS)
+	@$(TRANSFER) inat18 $(CHECKPOINT_FLAGS) --run.data '$(INAT18)' --run.gpus $(GPUS) $(ARGS)
 
 transfer-voc07: need-CHECKPOINT need-VOC $(READY) ## Table 2, SVM: CHECKPOINT= VOC=/data/VOCdevkit
-	@$(TRANSFER) voc07 $(CHECKPOINT_FLAGS) --run.data $(VOC) $(ARGS)
+	@$(TRANSFER) voc07 $(CHECKPOINT_FLAGS) --run.data '$(VOC)' $(ARGS)
 
 transfer-voc0712: need-CHECKPOINT need-VOC $(READY) ## Table 2, Faster R-CNN C4: CHECKPOINT= VOC=/data/VOCdevkit [GPUS=8]
-	@$(TRANSFER) voc0712 $(CHECKPOINT_FLAGS) --run.data $(VOC) --run.gpus $(GPUS) $(ARGS)
+	@$(TRANSFER) voc0712 $(CHECKPOINT_FLAGS) --run.data '$(VOC)' --run.gpus $(GPUS) $(ARGS)
 
 transfer-coco: need-CHECKPOINT need-COCO $(READY) ## Table 2, Mask R-CNN FPN: CHECKPOINT= COCO=/data/coco [GPUS=8]
-	@$(TRANSFER) coco $(CHECKPOINT_FLAGS) --run.data $(COCO) --run.gpus $(GPUS) $(ARGS)
+	@$(TRANSFER) coco $(CHECKPOINT_FLAGS) --run.data '$(COCO)' --run.gpus $(GPUS) $(ARGS)
 
 transfer: transfer-places205 transfer-inat18 transfer-voc07 transfer-voc0712 transfer-coco ## all of Table 2
 
-DATA_ROOTS = $(if $(IMAGENET),--imagenet $(IMAGENET)) $(if $(PLACES205),--places205 $(PLACES205)) \
-	$(if $(INAT18),--inat18 $(INAT18)) $(if $(VOC),--voc $(VOC)) $(if $(COCO),--coco $(COCO))
-reproduce: need-CHECKPOINT $(READY) ## every cell for CHECKPOINT= that the given data roots allow; what is done is not done again
-	@$(PY) -m results reproduce --scale paper --checkpoint $(CHECKPOINT) --root $(RUNS) $(DATA_ROOTS) $(ARGS)
+DATA_ROOTS = $(if $(IMAGENET),--imagenet '$(IMAGENET)') $(if $(PLACES205),--places205 '$(PLACES205)') \
+	$(if $(INAT18),--inat18 '$(INAT18)') $(if $(VOC),--voc '$(VOC)') $(if $(COCO),--coco '$(COCO)')
+reproduce: need-CHECKPOINT $(READY) ## every cell for CHECKPOINT= that the given data roots allow; what is done is not done again [GPUS=8]
+	@$(PY) -m results reproduce --scale paper --checkpoint '$(CHECKPOINT)' --root '$(RUNS)' --gpus $(GPUS) $(DATA_ROOTS) $(ARGS)
 
 compare: $(READY) ## the difference from the paper, cell by cell [FORMAT=terminal|markdown|csv|latex|json]
 	@$(PY) -m results compare --records $(RECORDS) --format $(FORMAT) $(ARGS)
@@ -160,7 +160,7 @@ report: $(READY) ## one self-contained HTML file: report.html
 	@$(PY) -m results report --records $(RECORDS) --runs $(RUNS) --output report.html $(ARGS)
 
 doctor: $(READY) ## data sets, checkpoint, environment, disk and memory, before a long run
-	@$(PY) -m results doctor $(if $(CHECKPOINT),--checkpoint $(CHECKPOINT)) $(DATA_ROOTS) $(ARGS)
+	@$(PY) -m results doctor $(if $(CHECKPOINT),--checkpoint '$(CHECKPOINT)') $(DATA_ROOTS) $(ARGS)
 
 plan: $(READY) ## hours, GPU-hours, disk and memory of what is not measured yet, cheapest first
 	@$(PY) -m results plan --records $(RECORDS) $(ARGS)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -49,8 +50,17 @@ def test_a_missing_variable_is_one_line_with_an_example_and_status_2(
 ) -> None:
     done = make(target, *given)
     assert done.returncode == 2
-    assert f"error: {missing} is not set; run: make {target} {missing}=" in done.stderr
+    so_far = " ".join([target, *given])
+    assert f"error: {missing} is not set; run: make {so_far} {missing}=" in done.stderr
     assert done.stdout == ""
+
+
+def test_reproduce_is_told_of_the_gpus_and_of_paths_with_spaces() -> None:
+    done = make("-n", "reproduce", "CHECKPOINT=my dir/r.pth", "IMAGENET=/data/my imagenet", "GPUS=8")
+    command = shlex.split(done.stdout.strip().splitlines()[-1])
+    assert command[command.index("--gpus") + 1] == "8"
+    assert command[command.index("--checkpoint") + 1] == "my dir/r.pth"
+    assert command[command.index("--imagenet") + 1] == "/data/my imagenet"
 
 
 @pytest.mark.parametrize("target", WORDS)
