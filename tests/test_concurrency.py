@@ -23,7 +23,7 @@ for number in range(int(sys.argv[3])):
     # Two writers at a time measure the same thing, down to everything but the clock.
     record = new_record(
         Measurement("table1/linear/top1", 50.0 + number / 10, 50_000), wall_time_seconds=writer,
-        checkpoint=CheckpointIdentity("VICReg", "a" * 64, "a file"), seed=writer // 2,
+        checkpoint=CheckpointIdentity("a" * 64, "a file", "VICReg"), seed=writer // 2,
         dataset=DatasetIdentity("imagenet", "official", "f" * 64, {}), protocol_name="linear",
         named_protocol=protocol, used_protocol=protocol,
     )

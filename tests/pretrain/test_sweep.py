@@ -1,5 +1,6 @@
 """A sweep runs what is missing, goes on after a kill, trains doubles once, and lets no failure stop the rest."""
 
+import hashlib
 import itertools
 import json
 import signal
@@ -39,16 +40,22 @@ class Shell:
             folder = Path(words["--run.output"])
             (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
             (folder / "checkpoints" / "step_000000001.pt").touch()
-            card = {"sha256": folder.name}
+            card = {"sha256": digest(folder.name)}
             (folder / "resnet50.pth.json").write_text(json.dumps(card))
         elif status == 0:
-            record(self.root, words["--run.cell"], Path(words["--run.checkpoint"]).parent.name, words["evaluate"])
+            name = Path(words["--run.checkpoint"]).parent.name
+            record(self.root, words["--run.cell"], digest(name), words["evaluate"])
         return status
 
     def short(self) -> list[str]:
         """Room and recipe or cell of each command."""
         words = [dict(itertools.pairwise(command)) for command in self.commands]
         return [w["pretrain"] if w["-m"] == "pretrain" else w["--run.cell"] for w in words]
+
+
+def digest(name: str) -> str:
+    """Stands for the digest of a row's backbone."""
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def record(root: Path, cell: str, sha256: str, protocol: str) -> None:

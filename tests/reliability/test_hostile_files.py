@@ -47,7 +47,7 @@ from results.records import (
     read_record,
     write_record,
 )
-from results.refusal import Refusal
+from results.refusal import Refusal, printable
 from results.report.page import write_report
 from results.report.pretraining import find_runs
 from transfer.engines import detectron2_progress
@@ -566,11 +566,13 @@ def report_of(folder: Path, word: str) -> Shape:
     names = [f"{word}/{index}.jpg" for index in range(2)]
     answers = Predictions(names, np.array([0, 1]), np.array([[0, 1], [1, 0]]))
     write_predictions(folder / "records" / "attachments" / "p.npz", answers)
-    words = dict.fromkeys(("protocol", "hardware", "command", "commit", "created"), word)
+    # What a record shows on terminals must be printable to be a record at all; the rest may hold anything.
+    shown = printable(word)
+    words = dict.fromkeys(("hardware", "command", "commit"), word)
     hostile = Record(**{
-        **vars(record()), **words, "deviations": (f"{word}: 1 -> {word}",), "versions": {word: word},
-        "checkpoint": CheckpointIdentity("a" * 64, word, word),
-        "dataset": DatasetIdentity("imagenet", "official", word, {"val": 2}, word),
+        **vars(record()), **words, "protocol": shown, "deviations": (f"{shown}: 1 -> {shown}",),
+        "versions": {word: word}, "checkpoint": CheckpointIdentity("a" * 64, shown, shown),
+        "dataset": DatasetIdentity("imagenet", "official", word, {"val": 2}, shown),
         "measurement": Measurement("table1/linear/top1", 73.2, 2, details={word: word}),
         "attachments": {"predictions": "attachments/p.npz"},
     })  # fmt: skip
