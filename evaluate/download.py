@@ -4,9 +4,10 @@ import hashlib
 from pathlib import Path
 
 from data.fetch import fetch
-from evaluate.weights import KNOWN_WEIGHTS, KnownWeights, cached_file, digest_file, file_sha256
+from evaluate.weights import KNOWN_WEIGHTS, KnownWeights, cached_file, digest_file
 from results import atomic
 from results.refusal import Refusal
+from results.sealed import given_file_sha256
 
 
 def download(name: str) -> Path:
@@ -24,7 +25,7 @@ def download(name: str) -> Path:
         return target
     partial = fetch(known.url, target, name)
     _check(partial, known)
-    atomic.write_text(digest_file(target), file_sha256(partial) + "\n")
+    atomic.write_text(digest_file(target), given_file_sha256(partial) + "\n")
     partial.replace(target)
     return target
 
@@ -33,7 +34,7 @@ def _check(path: Path, known: KnownWeights) -> None:
     """Refuse a file that has not the recorded digest; it is put aside so that the next attempt starts anew."""
     with path.open("rb") as file:
         md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    found = {"SHA-256": file_sha256(path), "MD5": md5}
+    found = {"SHA-256": given_file_sha256(path), "MD5": md5}
     for kind, recorded in (("SHA-256", known.sha256), ("MD5", known.md5)):
         if not found[kind].startswith(recorded):
             aside = path.with_name(path.name + ".wrong")

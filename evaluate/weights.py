@@ -14,6 +14,7 @@ from pretrain.card import fitting_card
 from results import atomic
 from results.records import CheckpointIdentity
 from results.refusal import Refusal
+from results.sealed import given_file_sha256
 
 RANDOM_INIT = "random-init"
 DEFAULT_LABEL = "VICReg"
@@ -108,7 +109,7 @@ def resolve(checkpoint: str) -> ResolvedWeights:
         kind = "is a folder" if path.is_dir() else "does not exist"
         known = ", ".join([RANDOM_INIT, *KNOWN_WEIGHTS])
         raise Refusal(f"{path} {kind}; give a weights file or one of: {known}")
-    digest = file_sha256(path)
+    digest = given_file_sha256(path)
     card = fitting_card(path, digest) or {}
     label = str(card.get("label") or _published_label(digest))
     name = recipe_name(card)
@@ -126,19 +127,6 @@ def say_if_assumed(weights: ResolvedWeights, label: str) -> None:
             "give --run.label to say what it is",
             file=sys.stderr,
         )
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of the file's bytes, in hex.
-
-    Raises:
-        Refusal: the file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise Refusal(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def cache_folder() -> Path:
@@ -165,7 +153,7 @@ def _resolve_known(name: str) -> ResolvedWeights:
             f"{name} is not on this machine: run `python -m evaluate download {name}`, "
             f"or put {known.url} at {path} yourself"
         )
-    digest, kept = file_sha256(path), digest_file(path)
+    digest, kept = given_file_sha256(path), digest_file(path)
     if not kept.is_file():
         _keep_digest(name, path, digest)
     recorded = known.sha256 or (kept.read_text().strip() if kept.is_file() else "")

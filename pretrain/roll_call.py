@@ -67,9 +67,7 @@ class RollCall:
                 self._answer()
                 self._conclude()
                 self._heard.set()
-                self._see_the_others_off()
-            else:
-                self._see_the_others_off()
+            self._see_the_others_off()
         except RuntimeError:
             return  # the store is gone, and with it rank 0 or the launcher
         finally:

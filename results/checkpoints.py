@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from results.refusal import Refusal
+from results.sealed import given_file_sha256
 from results.typed import read_csv
 
 RANDOM_INIT = "random-init"
@@ -56,18 +57,5 @@ def checkpoint_digest(checkpoint: str) -> str:
     if found is None:
         return hashlib.sha256(checkpoint.encode()).hexdigest()
     path, part = found
-    digest = file_digest(path)
+    digest = given_file_sha256(path)
     return hashlib.sha256(f"{digest}#{part}".encode()).hexdigest() if part else digest
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of the file's bytes, in hex.
-
-    Raises:
-        Refusal: the file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise Refusal(f"{path} cannot be read: {error.strerror or error}") from error

@@ -13,10 +13,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from results.checkpoints import file_and_part, file_digest
+from results.checkpoints import file_and_part
 from results.costs import costs
 from results.probe import cores, free_disk_gib, host_memory_gib
 from results.refusal import Refusal
+from results.sealed import given_file_sha256
 from results.stages import STAGES, Stage
 
 State = Literal["ok", "warning", "problem"]
@@ -106,7 +107,7 @@ def checkpoint_file(checkpoint: str) -> Finding:
         if found is None:
             return Finding("checkpoint", "ok", f"{checkpoint}: a known name, resolved when it is measured")
         path, _ = found
-        digest = file_digest(path)
+        digest = given_file_sha256(path)
     except Refusal as refusal:
         return Finding("checkpoint", "problem", str(refusal))
     if not _starts_as_weights(path):

@@ -78,6 +78,18 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def given_file_sha256(path: Path) -> str:
+    """`file_sha256` of a file that the user named.
+
+    Raises:
+        Refusal: it cannot be read.
+    """
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise Refusal(f"{path} cannot be read: {error.strerror or error}") from error
+
+
 def _beside(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 

@@ -441,4 +441,5 @@ def test_a_disk_that_is_really_full_is_one_line_and_leaves_what_was_there(writer
 def test_the_counts_are_as_they_were_tried(capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print("\nstorage: " + ", ".join(f"{count} {what}" for what, count in tried.items()) + "; nothing lost")
-    assert tried["refused writes"] in (0, len(FAULTS) * len(WRITERS))
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # of several workers each has tried its share
+        assert tried["refused writes"] in (0, len(FAULTS) * len(WRITERS))
