@@ -24,7 +24,7 @@ endif
 PY ?= $(VENV)/bin/python
 READY ?= $(VENV)/.ready
 
-LAUNCH = $(if $(filter-out 1,$(GPUS)),$(PY) -m torch.distributed.run --standalone --nproc-per-node $(GPUS) -m,$(PY) -m)
+LAUNCH = $(if $(filter-out 1,$(GPUS)),$(PY) -m pretrain.torchrun --nproc-per-node $(GPUS) -m,$(PY) -m)
 EVALUATE = $(LAUNCH) evaluate
 TRANSFER = $(PY) -m transfer
 CHECKPOINT_FLAGS = --run.checkpoint '$(CHECKPOINT)' --run.records '$(RECORDS)'

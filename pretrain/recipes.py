@@ -28,7 +28,7 @@ def paper() -> Recipe:
     Sources: sections 3, B.1, B.2: symmetric views, crop area 0.2 to 1, v(Z) + v(Z'), final learning rate 0.002.
     Where the text is silent (LARS's momentum and η, blur sigma, zero-init, the last batch) the released code's value
     stands. That 73.2 is reached with symmetric views is unverified: the released code has asymmetric ones.
-    Command: torchrun --nproc-per-node 8 -m pretrain paper --run.data /data/imagenet
+    Command: python -m pretrain.torchrun --nproc-per-node 8 -m pretrain paper --run.data /data/imagenet
     """
     return Recipe()
 
@@ -36,7 +36,7 @@ def paper() -> Recipe:
 def paper_100() -> Recipe:
     """As `paper`, 100 epochs at base learning rate 0.3 (B.5); about 11 h on 32 V100; linear top-1 68.6.
 
-    Command: torchrun --nproc-per-node 8 -m pretrain paper-100 --run.data /data/imagenet
+    Command: python -m pretrain.torchrun --nproc-per-node 8 -m pretrain paper-100 --run.data /data/imagenet
     """
     return replace(paper(), epochs=100, base_lr=0.3)
 
@@ -46,7 +46,7 @@ def official() -> Recipe:
 
     Source: facebookresearch/vicreg, commit 4e12602: asymmetric views, crop area 0.08 to 1, bicubic, the variance term
     halved, the covariance divisor fixed at batch size - 1, cosine down to 0.001 of the peak.
-    Command: torchrun --nproc-per-node 8 -m pretrain official --run.data /data/imagenet
+    Command: python -m pretrain.torchrun --nproc-per-node 8 -m pretrain official --run.data /data/imagenet
     """
     view = ViewRecipe(crop_area_min=0.08, interpolation="bicubic")
     return replace(
@@ -62,7 +62,7 @@ def official() -> Recipe:
 def official_100() -> Recipe:
     """As `official`, 100 epochs at base learning rate 0.3 (B.5); about 11 h on 32 V100; linear top-1 68.6.
 
-    Command: torchrun --nproc-per-node 8 -m pretrain official-100 --run.data /data/imagenet
+    Command: python -m pretrain.torchrun --nproc-per-node 8 -m pretrain official-100 --run.data /data/imagenet
     """
     return replace(official(), epochs=100, base_lr=0.3)
 
@@ -85,7 +85,8 @@ def barlow_twins() -> Recipe:
     """Barlow Twins with its own loss, heads and learning rates: 1000 epochs; linear top-1 73.2 (Table 1).
 
     Source: Zbontar et al., 2021, and its released code. `byol` and `simsiam` of the ablations are named after their
-    rows, as table3-byol-me-sg-pr-bn-no-reg. Command: torchrun --nproc-per-node 8 -m pretrain barlow-twins
+    rows, as table3-byol-me-sg-pr-bn-no-reg.
+    Command: python -m pretrain.torchrun --nproc-per-node 8 -m pretrain barlow-twins
     """
     return ablations.barlow_twins(official())
 

@@ -5,12 +5,12 @@ on when the same command is given again, and several machines may share one fold
 """
 
 import shlex
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from pretrain import torchrun
 from pretrain.ablations import Row
 from pretrain.card import whole_card
 from pretrain.child import INTERRUPTED, call
@@ -74,7 +74,7 @@ class Leg:
     def pretraining(self, sweep: Sweep) -> list[str]:
         """The command that makes the backbone."""
         return [
-            *_launcher("pretrain", sweep.gpus), self.name, "--run.data", str(sweep.data),
+            *torchrun.command(sweep.gpus), "-m", "pretrain", self.name, "--run.data", str(sweep.data),
             "--run.output", str(self.folder(sweep)), "--run.seed", str(self.seed), *shlex.split(sweep.pretrain_args),
         ]  # fmt: skip
 
@@ -82,7 +82,7 @@ class Leg:
         """The command that fills the row's cell; a point of Figure 2 has none and gets a label instead."""
         where = ["--run.cell", row.cell] if row.cell else ["--run.label", row.name]
         return [
-            *_launcher("evaluate", sweep.gpus), protocol_of(sweep, row),
+            *torchrun.command(sweep.gpus), "-m", "evaluate", protocol_of(sweep, row),
             "--run.checkpoint", str(self.backbone(sweep)), "--run.data", str(sweep.data),
             "--run.output", str(sweep.root / "evaluate"), "--run.records", str(sweep.root / "records"),
             "--run.seed", str(self.seed), *where, *shlex.split(sweep.probe_args),
@@ -184,8 +184,3 @@ def _shared_name(recipe: Recipe) -> str:
     """The first recipe that has these settings, so that a row which is another one's double is not trained twice."""
     wanted = settings_hash(recipe)
     return next(name for name, found in RECIPES.items() if settings_hash(found) == wanted)
-
-
-def _launcher(room: str, gpus: int) -> list[str]:
-    ranks = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus)] if gpus > 1 else []
-    return [sys.executable, *ranks, "-m", room]

@@ -1,11 +1,16 @@
 """One way to refuse bad input: a clear line for the user, exit status 2, no traceback."""
 
+import hashlib
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 FAILURE_STATUS = 1
 USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130
+SAID_ONCE = "VICREG_SAID_ONCE"
+"""Environment variable: a folder in which ranks started together note what they said, each sentence once."""
 
 
 class Refusal(ValueError):  # noqa: N818 - it is the user's input that errs, not the program
@@ -30,15 +35,27 @@ def run_command_line(command: Callable[[], int | None]) -> None:
     try:
         status = command()
     except Refusal as refusal:
-        print(f"error: {own_words(refusal)}", file=sys.stderr)
+        _say(f"error: {own_words(refusal)}")
         sys.exit(USAGE_STATUS)
     except Failure as failure:
-        print(f"error: {failure}", file=sys.stderr)
+        _say(f"error: {failure}")
         sys.exit(FAILURE_STATUS)
     except KeyboardInterrupt:
-        print("interrupted; the same command continues where this one stopped", file=sys.stderr)
+        _say("interrupted; the same command continues where this one stopped")
         sys.exit(INTERRUPTED_STATUS)
     sys.exit(status or 0)
+
+
+def _say(sentence: str) -> None:
+    """To standard error, unless another of the ranks that were started together has said the same."""
+    if folder := os.environ.get(SAID_ONCE):
+        try:
+            Path(folder, hashlib.sha256(sentence.encode()).hexdigest()).touch(exist_ok=False)
+        except FileExistsError:
+            return
+        except OSError:
+            pass  # the launcher and its folder are gone: rather twice than not at all
+    print(sentence, file=sys.stderr)
 
 
 def printable(text: str) -> str:

@@ -105,7 +105,7 @@ def run_task(task: Task, request: Request, digest: str) -> Result:
 def _ask_doctor(waiting: Sequence[Task], request: Request) -> None:
     stages = list(dict.fromkeys(task.stage for task in waiting))
     roots: dict[str, Path] = {task.stage.source: task.data for task in waiting if task.data is not None}
-    findings = examine(roots, request.checkpoint, request.root, stages)
+    findings = examine(roots, request.checkpoint, request.root, stages, full_size=request.scale == "paper")
     if any(finding.state == "problem" for finding in findings):
         show(findings)
         raise Refusal("the doctor found what is marked ✗ above; mend it, or give --skip-doctor to go on regardless")

@@ -158,10 +158,10 @@ def _real_smoke(stage: Stage) -> tuple[str, ...]:
 
 
 def _launcher(request: Request, stage: Stage) -> list[str]:
-    if stage.room == "evaluate" and request.gpus > 1:
-        ranks = ["--standalone", "--nproc-per-node", str(request.gpus)]
-        return [sys.executable, "-m", "torch.distributed.run", *ranks, "-m", stage.room]
-    return [sys.executable, "-m", stage.room]
+    # The transfer room's engines start ranks of their own.
+    several = stage.room == "evaluate" and request.gpus > 1
+    ranks = ["-m", "pretrain.torchrun", "--nproc-per-node", str(request.gpus)] if several else []
+    return [sys.executable, *ranks, "-m", stage.room]
 
 
 def _short(text: str) -> str:

@@ -118,7 +118,7 @@ def test_twenty_kills_of_two_ranks_lose_nothing(images: Path, tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.distributed
 def test_ranks_of_a_killed_torchrun_end_with_it(images: Path, tmp_path: Path) -> None:
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    launcher = ["-m", "pretrain.torchrun", "--nproc-per-node", "2"]
     line = [*launcher, *command(images, tmp_path / "run"), "--recipe.epochs", "2000"]
     torchrun = crash.Command(line, tmp_path / "log")
     process = torchrun.start()

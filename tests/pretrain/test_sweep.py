@@ -152,8 +152,8 @@ def test_an_unknown_row_is_refused() -> None:
 
 def test_several_gpus_go_through_torchrun() -> None:
     leg = legs("table6", Sweep())[0]
-    assert leg.pretraining(Sweep(gpus=8))[1:6] == [
-        "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "8",
+    assert leg.pretraining(Sweep(gpus=8))[1:5] == [
+        "-m", "pretrain.torchrun", "--nproc-per-node", "8",
     ]  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import json
 import pickle
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from evaluate.weights import KNOWN_WEIGHTS, RANDOM_INIT, resolve
 from results.checkpoints import checkpoint_digest, known_names
 from results.doctor import Finding, before_work, checkpoint_file, data_sets, environment, examine, machine, show
-from results.stages import STAGES, stage_of
+from results.stages import STAGES, Stage, stage_of
 
 
 @pytest.fixture
@@ -106,6 +107,24 @@ def test_a_disk_with_hardly_anything_left_is_a_problem_whatever_is_needed(
     assert disk.state == "problem"
 
 
+def test_a_demo_does_not_ask_for_the_disk_that_the_papers_size_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("results.doctor.free_disk_gib", lambda folder: 5.0)
+    roots = dict.fromkeys(("imagenet", "places205", "inat18", "voc", "coco"), tmp_path)
+    knn = [stage for stage in STAGES if stage.protocol == "knn"]
+
+    def disk(stages: Sequence[Stage], full_size: bool) -> str:
+        found = examine(roots, "", tmp_path, stages, full_size=full_size)
+        return next(f"{finding.state}: {finding.text}" for finding in found if "GiB free" in finding.text)
+
+    monkeypatch.setattr("results.doctor.data_sets", lambda roots, stages: [])
+    assert disk(STAGES, True).startswith("problem")
+    assert disk(knn, True) == f"problem: 5.0 GiB free below {tmp_path}, 10.5 needed"
+    assert disk(STAGES, False) == f"ok: 5.0 GiB free below {tmp_path}, 3.6 needed"
+    assert disk(knn, False).startswith("ok")
+
+
 def test_one_command_needs_what_its_own_stage_writes_and_only_at_full_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +135,7 @@ def test_one_command_needs_what_its_own_stage_writes_and_only_at_full_size(
         return [finding.text for finding in findings if finding.state == "problem"]
 
     assert problems("linear", True) == []
-    assert problems("knn", True) == [f"3.0 GiB free below {tmp_path}, 10.5 needed at the paper's size"]
+    assert problems("knn", True) == [f"3.0 GiB free below {tmp_path}, 10.5 needed"]
     assert problems("knn-demo", False) == []
 
 

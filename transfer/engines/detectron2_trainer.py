@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 
 from results import sealed
 from transfer.engines import detectron2_compat
@@ -21,10 +22,10 @@ from detectron2.utils.logger import setup_logger  # noqa: E402
 
 from transfer.engines import detectron2_evaluators  # noqa: E402
 from transfer.engines.detectron2_config import configuration  # noqa: E402
+from transfer.engines.detectron2_stream import Reseeded, train_loader  # noqa: E402
 
 CHECKPOINTS_KEPT = 2
 WRITES_PER_RUN = 100
-SEEDS_BETWEEN_SESSIONS = 1_000_003
 
 
 class Trainer(DefaultTrainer):  # type: ignore[misc]
@@ -40,11 +41,21 @@ class Trainer(DefaultTrainer):  # type: ignore[misc]
                 hook.recent_checkpoints = sorted(map(str, Path(self.cfg.OUTPUT_DIR).glob("model_0*.pth")))
             if isinstance(hook, hooks.PeriodicWriter):
                 hook._period = max(1, min(20, self.max_iter // WRITES_PER_RUN))
-        return built
+        return [Reseeded(self.cfg.SEED, comm.get_rank()), *built]
 
     def build_writers(self) -> list[Any]:
         """Its log and its metrics file, without the TensorBoard that nobody here reads."""
         return [CommonMetricPrinter(self.max_iter), JSONWriter(str(Path(self.cfg.OUTPUT_DIR) / METRICS_FILE))]
+
+    @classmethod
+    def build_train_loader(cls, cfg: Any) -> DataLoader[Any]:
+        """The same images in the same order as Detectron2's, from a place of our choosing."""
+        return train_loader(cfg)
+
+    def resume_or_load(self, resume: bool = True) -> None:
+        """Detectron2's, and the images go on where the checkpoint's ended."""
+        super().resume_or_load(resume=resume)
+        self._trainer.data_loader.batch_sampler.first = self.start_iter
 
     @classmethod
     def build_evaluator(cls, cfg: Any, dataset_name: str) -> Any:
@@ -71,9 +82,9 @@ def work(task: Task, splits: Splits, device: str, parent: int | None) -> None:
     detectron2_compat.name_unusable_images()
     with registered(splits) as (train, test):
         config = run_configuration(task, train, test, device)
-        seed_all_rng(session_seed(task.seed, comm.get_rank(), last_iteration(Path(task.folder))))
+        seed_all_rng(task.seed + comm.get_rank())
         trainer = Trainer(config)
-        trainer.resume_or_load(resume=True)
+        trainer.resume_or_load()
         trainer.train()
         if comm.is_main_process():
             _write_results(task, splits, trainer, device)
@@ -93,25 +104,6 @@ def run_configuration(task: Task, train: tuple[str, ...], test: tuple[str, ...],
     return config
 
 
-def session_seed(seed: int, rank: int, iteration: int) -> int:
-    """The seed of a rank for the session that starts at `iteration`.
-
-    Detectron2 does not save where its data stream was: with the same seed a resumed run would show the first images a
-    second time instead of going on.
-    """
-    return (seed + rank + SEEDS_BETWEEN_SESSIONS * iteration) % 2**32  # NumPy takes no larger one
-
-
-def last_iteration(folder: Path) -> int:
-    """How many iterations the checkpoint that a resumed run starts from has seen; 0 without one."""
-    try:
-        name = (folder / "last_checkpoint").read_text(encoding="utf-8").strip()
-        content = torch.load(folder / name, map_location="cpu", weights_only=True, mmap=True)
-    except OSError:
-        return 0
-    return int(content["iteration"]) + 1
-
-
 def _write_results(task: Task, splits: Splits, trainer: Trainer, device: str) -> None:
     content = {
         "metrics": trainer._last_eval_results,
@@ -119,7 +111,6 @@ def _write_results(task: Task, splits: Splits, trainer: Trainer, device: str) ->
         "train_images": sum(image_count(split) for split in splits.train),
         "detections": detectron2_evaluators.detection_count(task.file(DETECTIONS_FILE)),
         "iterations": trainer.iter,
-        "first_iteration_of_last_session": trainer.start_iter,
         "images_per_batch": trainer.cfg.SOLVER.IMS_PER_BATCH,
         "base_lr": trainer.cfg.SOLVER.BASE_LR,
         "processes": comm.get_world_size(),
