@@ -8,11 +8,12 @@ from typing import Any
 import tyro
 from tyro.conf import Positional
 
-from evaluate.cards import CARD_FOLDER, card_text, write_cards
+from evaluate.cards import card_text, full_size_cards
 from evaluate.command import execute
 from evaluate.protocols import PROTOCOLS, Protocol
 from evaluate.run import Run
 from evaluate.weights import KNOWN_WEIGHTS
+from results.cards import CARDS, write_cards
 from results.refusal import Refusal, run_command_line
 from results.usage import deferred, usage_errors_in_one_line
 
@@ -31,13 +32,13 @@ def card(protocol: Positional[str]) -> int:
     return 0
 
 
-def cards(folder: Path = CARD_FOLDER) -> int:
+def cards(folder: Path = CARDS) -> int:
     """Write the cards of all full-size protocols as JSON.
 
     Args:
         folder: where the results room looks for them.
     """
-    for path in write_cards(folder):
+    for path in write_cards(full_size_cards(), folder):
         print(path)
     return 0
 

@@ -5,14 +5,9 @@ every field. `python -m evaluate cards` writes them where the results room finds
 """
 
 import dataclasses
-import json
-from pathlib import Path
-from typing import Any
 
 from evaluate.protocols import PROTOCOLS, Protocol
-from results import atomic
-
-CARD_FOLDER = Path("results/paper/cards")
+from results.cards import Card, Setting, Source
 
 PAPER = "paper, appendix B.3"
 PAPER_KNN = "paper, appendix C.1"
@@ -21,8 +16,6 @@ NPID = "NPID (Wu et al. 2018), section 3.4 and its code"
 DINO = "DINO (7c446df), eval_knn.py"
 OURS = "chosen here"
 LATER = "released code; the paper says 0.2"
-
-Source = tuple[str, str]
 
 _VIEWS: dict[str, Source] = {
     "test_view.resize": (CODE, "the paper only says 'center cropped and resized to 224 x 224'; 256 is the short side"),
@@ -100,22 +93,20 @@ _OPEN_KNN = (
     "with the SwAV (65.7) and Barlow Twins (64.8) rows measured by this protocol before judging VICReg's.",
 )
 
-Card = dict[str, Any]
-
 
 def card(name: str) -> Card:
-    """The card of the protocol `name`: {"protocol", "settings": [...], "open_questions": [...]}."""
+    """The card of the protocol `name`."""
     protocol = PROTOCOLS[name]
     is_knn = not hasattr(protocol, "task")
     sources, fixed = (_KNN, _FIXED_KNN) if is_knn else (_PROBE, _FIXED_PROBE)
-    settings = [_setting("cells", ", ".join(protocol.cells), "paper, Table 5" if is_knn else "paper, Table 1", "")]
+    settings = [Setting("cells", ", ".join(protocol.cells), "paper, Table 5" if is_knn else "paper, Table 1", "")]
     for field, value in flat_settings(protocol).items():
-        settings.append(_setting(field, value, *sources[field]))
+        settings.append(Setting(field, value, *sources[field]))
         if name.endswith("-paper-crop") and field == "train_view.scale_min":
-            settings[-1] = _setting(field, value, PAPER, "the released code crops from 0.08, see the other protocol")
-    settings += [_setting(*row) for row in fixed]
+            settings[-1] = Setting(field, value, PAPER, "the released code crops from 0.08, see the other protocol")
+    settings += [Setting(*row) for row in fixed]
     questions = _OPEN_KNN if is_knn else (_OPEN_PROBE if name.startswith("linear") else _OPEN_SEMI)
-    return {"protocol": name, "settings": settings, "open_questions": list(questions)}
+    return Card(name, tuple(settings), questions)
 
 
 def flat_settings(protocol: Protocol) -> dict[str, str]:
@@ -135,32 +126,15 @@ def card_text(name: str) -> str:
     """The card for a terminal."""
     content = card(name)
     lines = [f"{name}: {PROTOCOLS[name].cells}"]
-    for row in content["settings"]:
-        lines.append(f"  {row['setting']} = {row['value']}  [{row['source']}]")
-        lines += [f"      {row['note']}"] if row["note"] else []
-    return "\n".join([*lines, "open in the sources:", *(f"  - {question}" for question in content["open_questions"])])
+    for row in content.settings:
+        lines.append(f"  {row.setting} = {row.value}  [{row.source}]")
+        lines += [f"      {row.note}"] if row.note else []
+    return "\n".join([*lines, "open in the sources:", *(f"  - {question}" for question in content.open_questions)])
 
 
-def card_json(name: str) -> str:
-    """The card as the file holds it."""
-    return json.dumps(card(name), indent=1, ensure_ascii=False) + "\n"
-
-
-def full_size_names() -> list[str]:
-    """The protocols with a card file: all but the demo's."""
-    return [name for name in PROTOCOLS if not name.endswith("-demo")]
-
-
-def write_cards(folder: Path) -> list[Path]:
-    """Write a card file for each full-size protocol and return the paths."""
-    paths = [folder / f"{name}.json" for name in full_size_names()]
-    for path in paths:
-        atomic.write_text(path, card_json(path.stem))
-    return paths
-
-
-def _setting(setting: str, value: str, source: str, note: str) -> dict[str, str]:
-    return {"setting": setting, "value": value, "source": source, "note": note}
+def full_size_cards() -> list[Card]:
+    """Those that are kept as files: all but the demo's."""
+    return [card(name) for name in PROTOCOLS if not name.endswith("-demo")]
 
 
 def _text(value: object) -> str:

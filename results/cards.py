@@ -1,14 +1,18 @@
-"""Protocol cards: every setting of a protocol with its source, as the rooms that own the protocols write them."""
+"""Protocol cards: every setting of a protocol with its source; the rooms that own the protocols fill and write them."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from results import atomic
 from results.refusal import Refusal
 from results.tables import PAPER
 
 CARDS = PAPER / "cards"
+Source = tuple[str, str]
+"""Where a setting comes from, and a remark."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,19 @@ class Card:
     protocol: str
     settings: tuple[Setting, ...]
     open_questions: tuple[str, ...]
+
+    def file_text(self) -> str:
+        """The card as its file holds it."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+
+def write_cards(cards: Iterable[Card], folder: Path = CARDS) -> list[Path]:
+    """Write each card into a file named after its protocol; their paths."""
+    paths = []
+    for card in cards:
+        paths.append(folder / f"{card.protocol}.json")
+        atomic.write_text(paths[-1], card.file_text())
+    return paths
 
 
 def read_card(protocol: str, folder: Path = CARDS) -> Card | None:

@@ -24,6 +24,7 @@ MAY_IMPORT = {
 # compare.
 VOCABULARY = {
     "atomic",
+    "cards",
     "cells",
     "doctor",
     "folder_lock",

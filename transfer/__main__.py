@@ -7,10 +7,11 @@ from typing import Any, Literal
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from results.cards import CARDS, write_cards
 from results.refusal import run_command_line
 from results.usage import deferred, usage_errors_in_one_line
 from transfer import detection_protocols
-from transfer.cards import CARD_FOLDER, write_cards
+from transfer.cards import full_size_cards
 from transfer.command import execute
 from transfer.detection_protocols import DetectionProtocol
 from transfer.detection_run import DetectionRun
@@ -40,13 +41,13 @@ def convert(checkpoint: str, to: Literal["torchvision", "vissl", "detectron2"], 
     return 0
 
 
-def cards(folder: Path = CARD_FOLDER) -> int:
+def cards(folder: Path = CARDS) -> int:
     """Write the cards of the full-size linear and SVM protocols as JSON.
 
     Args:
         folder: where the results room reads them.
     """
-    for path in write_cards(folder):
+    for path in write_cards(full_size_cards(), folder):
         print(path)
     return 0
 

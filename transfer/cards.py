@@ -5,14 +5,9 @@ every field. `python -m transfer cards` writes them where the results room finds
 """
 
 import dataclasses
-import json
-from pathlib import Path
-from typing import Any
 
-from results import atomic
+from results.cards import Card, Setting, Source
 from transfer.protocols import PROTOCOLS, Head, LinearProtocol, SvmProtocol
-
-CARD_FOLDER = Path("results/paper/cards")
 
 PAPER = "paper, appendix B.4"
 PLACES_FILE = "VISSL, places205/eval_resnet_8gpu_transfer_places205_linear.yaml"
@@ -20,8 +15,6 @@ INAT_FILE = "VISSL, inaturalist18/eval_resnet_8gpu_transfer_inaturalist18_linear
 VOC_FILE = "VISSL, voc07/eval_resnet_8gpu_transfer_voc07_svm.yaml"
 VOC_CODE = "VISSL, vissl/utils/svm_utils/svm_trainer.py"
 OURS = "chosen here"
-
-Source = tuple[str, str]
 
 
 def _linear_sources(protocol: LinearProtocol) -> dict[str, Source]:
@@ -98,40 +91,25 @@ _OPEN = {
     ),
 }
 
-Card = dict[str, Any]
-
 
 def card(name: str) -> Card:
-    """The card of the protocol `name`: {"protocol", "settings": [...], "open_questions": [...]}."""
+    """The card of the protocol `name`."""
     protocol = PROTOCOLS[name]
     if isinstance(protocol, SvmProtocol):
         sources, fixed = _SVM | _variant_sources(protocol), _FIXED_SVM
     else:
         sources, fixed = _linear_sources(protocol), _FIXED_LINEAR
     settings = [
-        _setting(field.name, _text(getattr(protocol, field.name)), *sources[field.name])
+        Setting(field.name, _text(getattr(protocol, field.name)), *sources[field.name])
         for field in dataclasses.fields(protocol)
     ]
-    settings += [_setting(*row) for row in fixed]
-    return {"protocol": name, "settings": settings, "open_questions": list(_OPEN[protocol.dataset])}
+    settings += [Setting(*row) for row in fixed]
+    return Card(name, tuple(settings), _OPEN[protocol.dataset])
 
 
-def card_json(name: str) -> str:
-    """The card as the file holds it."""
-    return json.dumps(card(name), indent=1, ensure_ascii=False) + "\n"
-
-
-def full_size_names() -> list[str]:
-    """The protocols with a card file: all but the demo's."""
-    return [name for name in PROTOCOLS if not name.endswith("-demo")]
-
-
-def write_cards(folder: Path) -> list[Path]:
-    """Write a card file for each full-size protocol and return the paths."""
-    paths = [folder / f"{name}.json" for name in full_size_names()]
-    for path in paths:
-        atomic.write_text(path, card_json(path.stem))
-    return paths
+def full_size_cards() -> list[Card]:
+    """Those that are kept as files: all but the demo's."""
+    return [card(name) for name in PROTOCOLS if not name.endswith("-demo")]
 
 
 def _variant_sources(protocol: SvmProtocol) -> dict[str, Source]:
@@ -141,10 +119,6 @@ def _variant_sources(protocol: SvmProtocol) -> dict[str, Source]:
     if protocol.feature.layer == "res5":
         changed["feature"] = (VOC_FILE, "res5 by a 6 x 6 average pool with stride 1: 2 x 2 x 2048 numbers")
     return changed
-
-
-def _setting(setting: str, value: str, source: str, note: str) -> dict[str, str]:
-    return {"setting": setting, "value": value, "source": source, "note": note}
 
 
 def _text(value: object) -> str:

@@ -3,16 +3,16 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from data.layouts import layout_of
-from evaluate.cards import CARD_FOLDER, card, card_json, card_text, flat_settings, full_size_names
+from evaluate.cards import card, card_text, flat_settings, full_size_cards
 from evaluate.command import resolved_settings
 from evaluate.plan import Plan
 from evaluate.protocols import PROTOCOLS, CenterView, Knn, Probe, RandomView
 from evaluate.run import Run
+from results.cards import CARDS
 from results.cells import is_cell
 from results.refusal import Refusal
 
@@ -147,19 +147,18 @@ def test_the_dry_run_needs_neither_torch_nor_data() -> None:
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_a_card_gives_value_and_source_of_every_setting_and_what_is_open(name: str) -> None:
     content = card(name)
-    rows = {row["setting"]: row for row in content["settings"]}
+    rows = {row.setting: row for row in content.settings}
     for field, value in flat_settings(PROTOCOLS[name]).items():
-        assert rows[field]["value"] == value
-    assert all(row["source"] and row["value"] for row in content["settings"])
-    assert content["open_questions"]
+        assert rows[field].value == value
+    assert all(row.source and row.value for row in content.settings)
+    assert content.open_questions
     assert name in card_text(name)
 
 
 def test_the_committed_cards_are_current() -> None:
-    root = Path(__file__).parents[2]
-    for name in full_size_names():
-        found = (root / CARD_FOLDER / f"{name}.json").read_text(encoding="utf-8")
-        assert found == card_json(name), "run `python -m evaluate cards`"
+    for one in full_size_cards():
+        found = (CARDS / f"{one.protocol}.json").read_text(encoding="utf-8")
+        assert found == one.file_text(), "run `python -m evaluate cards`"
 
 
 @pytest.mark.parametrize(

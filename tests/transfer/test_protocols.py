@@ -1,15 +1,15 @@
 """The named protocols are the paper's text and VISSL's files, number by number; impossible ones are refused."""
 
 import dataclasses
-import json
 import math
 from dataclasses import replace
 
 import pytest
 
+from results.cards import CARDS, Card
 from results.refusal import Refusal
 from results.settings import deviations
-from transfer.cards import CARD_FOLDER, card, card_json, full_size_names
+from transfer.cards import card, full_size_cards
 from transfer.protocols import PROTOCOLS, Head, LinearProtocol, SvmProtocol, parse_head, spell_head
 
 # Appendix B.4: dataset, lr, weight decay, momentum, batch, epochs, drops.
@@ -91,16 +91,16 @@ def test_an_impossible_svm_protocol_is_refused(field: str, value: object) -> Non
 
 @pytest.mark.parametrize("name", list(PROTOCOLS))
 def test_every_setting_of_every_protocol_has_a_source(name: str) -> None:
-    rows = {row["setting"]: row for row in card(name)["settings"]}
+    rows = {row.setting: row for row in card(name).settings}
     for field in dataclasses.fields(PROTOCOLS[name]):
-        assert rows[field.name]["source"], field.name
+        assert rows[field.name].source, field.name
 
 
-@pytest.mark.parametrize("name", full_size_names())
-def test_the_committed_cards_are_current(name: str) -> None:
-    text = (CARD_FOLDER / f"{name}.json").read_text(encoding="utf-8")
-    assert text == card_json(name), "run `python -m transfer cards`"
-    assert json.loads(text)["open_questions"]
+@pytest.mark.parametrize("one", full_size_cards(), ids=lambda one: one.protocol)
+def test_the_committed_cards_are_current(one: Card) -> None:
+    text = (CARDS / f"{one.protocol}.json").read_text(encoding="utf-8")
+    assert text == one.file_text(), "run `python -m transfer cards`"
+    assert one.open_questions
 
 
 @pytest.mark.parametrize(

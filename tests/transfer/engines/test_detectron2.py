@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from results.records import Record, read_records
 from results.refusal import Refusal
@@ -223,6 +224,16 @@ def test_a_killed_run_goes_on_where_it_was_and_a_second_one_beside_it_is_refused
     iterations = [json.loads(one)["iteration"] for one in metrics if "total_loss" in one]
     assert iterations[-1] == 5
     assert len(set(iterations)) == 6
+
+    assert run(command("voc0712-demo", digits_root, tmp_path / "whole", iterations=6)).returncode == 0
+    resumed, undisturbed = final_weights(tmp_path), final_weights(tmp_path / "whole")
+    assert all(torch.equal(resumed[name], tensor) for name, tensor in undisturbed.items())
+
+
+def final_weights(folder: Path) -> dict[str, torch.Tensor]:
+    (path,) = (folder / "out").glob("*/model_final.pth")
+    weights: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["model"]
+    return weights
 
 
 @pytest.mark.slow
