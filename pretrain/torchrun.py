@@ -2,8 +2,8 @@
 
 torchrun itself ends with status 1 and a traceback whatever happened in its ranks, and stops them with SIGTERM alone.
 Here the first failed rank's exit status is the command's, so that "requeue" and "bad input" reach whoever started it;
-what several ranks refuse in the same words is said once; SIGTERM and SIGUSR1 are passed on, and the ranks end by
-themselves. All of torchrun's own options hold; without --nnodes the ranks are those of this machine.
+what several ranks refuse in the same words is said once; SIGTERM, SIGUSR1 and SIGUSR2 are passed on, and the ranks end
+by themselves. All of torchrun's own options hold; without --nnodes the ranks are those of this machine.
 """
 
 import logging
@@ -16,10 +16,12 @@ from types import FrameType
 
 import psutil  # type: ignore[import-untyped]
 
+from pretrain.interrupt import WARNINGS
 from results.refusal import SAID_ONCE, Failure, run_command_line
 
-PASSED_ON = (signal.SIGTERM, signal.SIGUSR1)
 LEFT_TO_TORCHRUN = "SIGINT,SIGHUP,SIGQUIT"
+ONE_NODE = "1:1"
+"""What torchrun takes where --nnodes is not given."""
 
 
 def command(gpus: int) -> list[str]:
@@ -41,7 +43,6 @@ def torchrun(arguments: Sequence[str]) -> int:
     # Each of its complaints repeats, with a traceback, what a rank has said or what is said below.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does, with a warning of five lines
-    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = LEFT_TO_TORCHRUN
     passed_on: list[int] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
@@ -49,11 +50,13 @@ def torchrun(arguments: Sequence[str]) -> int:
         for rank in psutil.Process().children():
             rank.send_signal(number)
 
-    for one in PASSED_ON:
+    for one in WARNINGS:
         signal.signal(one, pass_on)
-    alone = not any(argument.startswith(("--nnodes", "--standalone")) for argument in arguments)
+    options = run.parse_args(list(arguments))
+    options.signals_to_handle = LEFT_TO_TORCHRUN
+    options.standalone = options.standalone or options.nnodes == ONE_NODE
     try:
-        run.main([*(["--standalone"] if alone else []), *arguments])
+        run.run(options)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode < 0 and -failure.exitcode not in passed_on:

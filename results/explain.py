@@ -1,5 +1,6 @@
 """`explain CELL`: how it is measured, from which source, what is open, what others got, and why ours may differ."""
 
+import difflib
 import math
 from collections.abc import Sequence
 
@@ -31,8 +32,9 @@ def explain(cell: str, records: Sequence[Record], delta: float | None = None) ->
     if delta is not None and not math.isfinite(delta):
         raise Refusal(f"--delta is {delta}, expected a finite number of points")
     if cell not in targets():
-        near = [name for name in targets() if cell.strip("/").split("/")[-1] in name or cell in name][:3]
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        within = [name for name in targets() if cell and cell in name]
+        near = within[:3] or difflib.get_close_matches(cell, targets(), n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ";"
         raise Refusal(f"unknown cell {cell!r}{hint} `python -m results cells` lists them")
     target, stage = targets()[cell], stage_of(cell)
     lines = [line for line in compare(records).lines if line.target.cell == cell and line.group]

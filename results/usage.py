@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar
 from results.refusal import USAGE_STATUS, Refusal
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+MISPLACED = re.compile(r"Unrecognized or misplaced options: (\S+) \(applied to ")
 NAMES_SHOWN = 12
 
 P = ParamSpec("P")
@@ -67,7 +68,11 @@ def _sentence(lines: list[str], words: Sequence[str]) -> str:
     if text.startswith("For full helptext"):
         return re.sub(r"^.*?(python -m .*--help).*$", r"\1 explains", text)
     if text.startswith("Perhaps you meant"):
-        return f"perhaps {' or '.join(flags)}"
+        others = [flag for flag in flags if flag not in words]
+        return f"perhaps {' or '.join(others)}" if others else ""
+    if (misplaced := MISPLACED.match(text)) and not misplaced[1].startswith("-"):
+        # An unknown command takes all flags behind it along; it alone is at fault.
+        return f"Unrecognized options: {misplaced[1]}"
     if text.startswith("Missing from ") and flags:
         return f"missing: {', '.join(flags)}"
     for opening in ("Available subcommands: ", "Expected one of {"):

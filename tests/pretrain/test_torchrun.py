@@ -38,11 +38,12 @@ def test_what_every_rank_refuses_is_one_line_and_status_2(words: list[str], said
 
 
 @pytest.mark.distributed
-def test_a_status_of_its_own_reaches_whoever_started_the_ranks_and_so_does_their_signal(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_reaches_the_ranks_and_their_status_whoever_started_them(number: int, tmp_path: Path) -> None:
     worker = tmp_path / "worker.py"
     worker.write_text(
         "import pathlib, os, signal, sys, time\n"
-        f"signal.signal(signal.SIGUSR1, lambda *_: sys.exit({REQUEUE}))\n"
+        f"signal.signal({int(number)}, lambda *_: sys.exit({REQUEUE}))\n"
         f"pathlib.Path({str(tmp_path)!r}, 'rank' + os.environ['RANK']).touch()\n"
         "time.sleep(60)\n"
     )
@@ -51,7 +52,7 @@ def test_a_status_of_its_own_reaches_whoever_started_the_ranks_and_so_does_their
     while not all((tmp_path / f"rank{rank}").exists() for rank in (0, 1)):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGUSR1)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (REQUEUE, "")
 
