@@ -52,11 +52,11 @@ def torchrun(arguments: Sequence[str]) -> int:
 
     for one in WARNINGS:
         signal.signal(one, pass_on)
-    options = run.parse_args(list(arguments))
+    options = run.parse_args(list(arguments))  # type: ignore[no-untyped-call]
     options.signals_to_handle = LEFT_TO_TORCHRUN
     options.standalone = options.standalone or options.nnodes == ONE_NODE
     try:
-        run.run(options)
+        run.run(options)  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode < 0 and -failure.exitcode not in passed_on:
