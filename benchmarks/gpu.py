@@ -30,8 +30,6 @@ from pretrain.run import Run
 from pretrain.views.device import ColourBatch, augment
 from pretrain.views.parameters import COLUMNS, as_row, draw, generator
 
-GIB = 2**30
-
 
 @dataclass(frozen=True)
 class Setting:
@@ -42,6 +40,7 @@ class Setting:
     width: int = 8192
     device: str = "cuda"
     compile: bool = False
+    recompute: bool = False
     workers: int = 16
     files: int = 1024
     rounds: int = 5
@@ -154,21 +153,6 @@ def augmentation_share(setting: Setting) -> Outcome:
     return dataclasses.replace(seconds(ratios), ours="", details={"shares": ratios, "batch": setting.batch})
 
 
-def largest_batch() -> Outcome:
-    """Peak memory in GiB of a step at the paper's batch of 2048 on one GPU, and its images/s beside batch 256's."""
-    return memory(Setting(batch=2048, steps=2), Setting())
-
-
-def memory(setting: Setting, smaller: Setting) -> Outcome:
-    """Peak GiB of our step at `setting`, and the speed of both."""
-    torch.cuda.reset_peak_memory_stats()
-    large = our_step_seconds(setting)
-    peak = torch.cuda.max_memory_allocated() / GIB
-    small = our_step_seconds(smaller)
-    speeds = {str(setting.batch): setting.batch / large, str(smaller.batch): smaller.batch / small}
-    return Outcome(peak, peak, peak, "", "", {"images_per_second_by_batch": speeds})
-
-
 def hottest(setting: Setting, count: int = 12) -> dict[str, float]:
     """Where a step's time goes: the operations with the most device (or else processor) milliseconds."""
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (setting.device == "cuda")
@@ -195,7 +179,7 @@ def our_training(setting: Setting, paths: list[Path] | None = None) -> Iterator[
     with tempfile.TemporaryDirectory(prefix="training-") as folder:
         run = Run(
             output=Path(folder), workers=setting.workers, device="cuda" if setting.device == "cuda" else "cpu",
-            compile=setting.compile, log_every_steps=10**9, tensorboard=False,
+            compile=setting.compile, recompute_activations=setting.recompute, log_every_steps=10**9, tensorboard=False,
         )  # fmt: skip
         images = ImageList(paths, [0] * len(paths), ["all"])
         yield Training(recipe, run, images, Path(folder), {"recipe_hash": ""}, World(0, 1, setting.on))

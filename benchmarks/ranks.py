@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 def work_per_rank() -> Outcome:
     """n = 2048, d = 8192: 512 rows on each of 4 ranks."""
-    return measure(2048, loss.DIMENSIONS, ranks=RANKS, rounds=3)
+    return measure(2048, loss.DIMENSIONS, ranks=RANKS, rounds=5)
 
 
 def measure(count: int, dimensions: int, *, ranks: int, rounds: int) -> Outcome:

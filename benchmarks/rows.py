@@ -89,7 +89,7 @@ ROWS: tuple[Row, ...] = (
     Row("gpu-wait", "waiting for data, training from JPEG files with 16 cores", "at most", 0.02, "of the step",
         "benchmarks.gpu:data_wait", gpu=True, threads=16),
     Row("gpu-2048", "peak memory of a step at batch 2048 on one GPU", "at most", 139, "GiB",
-        "benchmarks.gpu:largest_batch", gpu=True, threads=16),
+        "benchmarks.gpu_memory:largest_batch", gpu=True, threads=16),
 )  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """SIGTERM, SIGUSR1 and a cluster's own warning become "save at the next step and leave"."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
@@ -8,6 +10,29 @@ REQUEUE_STATUS = 75
 """Exit status that means: saved, run the same command again (BSD's EX_TEMPFAIL)."""
 
 WARNINGS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Until training takes over there is nothing to save: a warning ends this process with the requeue status.
+
+    A handler that was there before (submitit's) is called first; it may not return.
+    """
+    before: dict[int, Any] = {}
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        handler = before.get(number)
+        if callable(handler):
+            handler(number, frame)
+        raise SystemExit(REQUEUE_STATUS)
+
+    for warning in WARNINGS:
+        before[warning] = signal.signal(warning, leave)
+    try:
+        yield
+    finally:
+        for warning in WARNINGS:
+            signal.signal(warning, before[warning])
 
 
 class Interruption:

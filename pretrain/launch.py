@@ -12,6 +12,7 @@ from data.listing import ImageList
 from data.preflight import look_first
 from pretrain import preflight
 from pretrain.agreement import agreed, carried
+from pretrain.interrupt import leaving_at_once
 from pretrain.recipes import RECIPES
 from pretrain.run import Run, Slurm, output_folder
 from pretrain.settings import Recipe
@@ -32,7 +33,8 @@ def start(name: str, recipe: Recipe, run: Run, slurm: Slurm) -> int:
         from pretrain import cluster
 
         return cluster.submit(name, recipe, run, slurm)
-    return train_here(name, recipe, run)
+    with leaving_at_once():
+        return train_here(name, recipe, run)
 
 
 @dataclass(frozen=True)

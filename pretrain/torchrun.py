@@ -3,9 +3,11 @@
 torchrun itself ends with status 1 and a traceback whatever happened in its ranks, and stops them with SIGTERM alone.
 Here the first failed rank's exit status is the command's, so that "requeue" and "bad input" reach whoever started it;
 what several ranks refuse in the same words is said once; SIGTERM, SIGUSR1 and SIGUSR2 are passed on, and the ranks end
-by themselves. All of torchrun's own options hold; without --nnodes the ranks are those of this machine.
+by themselves. torchrun's own options hold, but for --max-restarts (the same command continues from the last state) and
+--signals-to-handle; where no other node or rendezvous is named the ranks are those of this machine.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -17,11 +19,11 @@ from types import FrameType
 import psutil  # type: ignore[import-untyped]
 
 from pretrain.interrupt import WARNINGS
-from results.refusal import SAID_ONCE, Failure, run_command_line
+from results.refusal import SAID_ONCE, Failure, Refusal, run_command_line
 
 LEFT_TO_TORCHRUN = "SIGINT,SIGHUP,SIGQUIT"
-ONE_NODE = "1:1"
-"""What torchrun takes where --nnodes is not given."""
+ALONE = {"nnodes": "1:1", "rdzv_backend": "static", "rdzv_endpoint": "", "master_port": None}
+"""torchrun's options where neither another node nor a place to meet is named."""
 
 
 def command(gpus: int) -> list[str]:
@@ -31,10 +33,11 @@ def command(gpus: int) -> list[str]:
 
 
 def torchrun(arguments: Sequence[str]) -> int:
-    """Start the ranks, wait for them, and return the status of the one that failed first, or 0.
+    """Start the ranks, wait for them, and return the status of the one whose failure was seen first, or 0.
 
     Raises:
         Failure: that rank was ended by a signal which nobody sent to this process.
+        Refusal: restarts are asked for; they would undo a requested stop.
     """
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -47,14 +50,20 @@ def torchrun(arguments: Sequence[str]) -> int:
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         passed_on.append(number)
-        for rank in psutil.Process().children():
-            rank.send_signal(number)
+        ranks = psutil.Process().children()
+        if not ranks:
+            raise SystemExit(128 + number)  # none has begun, or all have ended
+        for rank in ranks:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                rank.send_signal(number)
 
     for one in WARNINGS:
         signal.signal(one, pass_on)
     options = run.parse_args(list(arguments))  # type: ignore[no-untyped-call]
     options.signals_to_handle = LEFT_TO_TORCHRUN
-    options.standalone = options.standalone or options.nnodes == ONE_NODE
+    options.standalone = options.standalone or all(getattr(options, name) == value for name, value in ALONE.items())
+    if options.max_restarts:
+        raise Refusal("--max-restarts would start ranks anew that were asked to stop; repeat the same command instead")
     try:
         run.run(options)  # type: ignore[no-untyped-call]
     except ChildFailedError as error:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import scale_check, scale_model
+from benchmarks.scale_check import Parts, predicted
 from benchmarks.scale_model import H200, collective, epochs_cost, loss_flops, step, stops_scaling
 
 ROUND = replace(
@@ -64,4 +65,15 @@ def test_the_table_has_a_row_for_each_number_of_gpus(capsys: pytest.CaptureFixtu
 
 
 def test_a_part_takes_as_long_as_on_the_slowest_rank() -> None:
-    assert scale_check.slowest([(1.0, 5.0), (2.0, 3.0)]) == (2.0, 5.0)
+    assert scale_check.slowest([Parts(1.0, 5.0, 2.0), Parts(2.0, 3.0, 2.0)]) == Parts(2.0, 5.0, 2.0)
+
+
+def test_the_prediction_knows_one_ranks_computation_and_the_collectives_alone() -> None:
+    alone = Parts(whole=10.0, computation=8.0, optimizer=2.0)
+    collectives = Parts(99.0, 99.0, 99.0, norm_in_the_midst=99.0, norm=0.5, gather=0.25, gradients=2.0)
+    # Two ranks on two processors: half the computation, which hides 2/3 x 4 of 2 seconds; each its own optimizer.
+    assert predicted(alone, collectives, 2, 2).seconds == pytest.approx(4.0 + 2.0 + 0.5 + 0.25)
+    # Four on two: the computation as before, the optimizers one after the other, twice.
+    assert predicted(alone, collectives, 4, 2).seconds == pytest.approx(4.0 + 4.0 + 0.5 + 0.25)
+    slow = Parts(99.0, 99.0, 99.0, norm=0.5, gather=0.25, gradients=3.0)
+    assert predicted(alone, slow, 4, 4).seconds == pytest.approx(2.0 + 2.0 + 0.5 + 0.25 + (3.0 - 4 / 3))

@@ -11,25 +11,24 @@ from pretrain import distributed
 from pretrain.expander import expander
 from pretrain.lars import LARS
 from pretrain.methods import VICReg
+from pretrain.recompute import recompute_blocks
 from pretrain.resnet import ResNet
 from pretrain.settings import Recipe
 
-# At 0.4 a bias in front of a batch norm, whose gradient is rounding alone, leaves the bound of float32; at one of the
-# warm-up's first rates it does not.
-LR = {torch.float64: 0.4, torch.float32: 0.002}
+LR = 0.4
 
 
-def tiny_method(width: int, dtype: torch.dtype) -> VICReg:
+def tiny_method(width: int, dtype: torch.dtype, *, smooth: bool) -> VICReg:
     """The real method around a ResNet of one block per stage: 14 convolutions, 16 batch norms.
 
-    In float32 its activations are smooth. At a kink two correct computations fall on either side and their gradients
-    differ by a whole sample's share: with ReLU one rank in float32 is 2e-3 away from the same rank in float64.
+    `smooth` takes away its kinks, at which two correct computations fall on either side and their gradients differ by
+    a whole sample's share: with ReLU, float32 is 2e-3 away from float64 after three steps of a single rank.
     """
     torch.manual_seed(0)
     method = VICReg(Recipe(projector_width=8))
     method.backbone = ResNet((1, 1, 1, 1), zero_init_residual=False)
     method.projector = expander(2048, width)
-    if dtype == torch.float32:
+    if smooth:
         without_kinks(method)
     return method.to(dtype)
 
@@ -45,11 +44,15 @@ def without_kinks(module: nn.Module) -> None:
             without_kinks(child)
 
 
-def three_steps(width: int, samples: int, dtype: torch.dtype, world: distributed.World) -> dict[str, torch.Tensor]:
+def three_steps(
+    width: int, samples: int, dtype: torch.dtype, world: distributed.World, *, smooth: bool, recompute: bool = False
+) -> dict[str, torch.Tensor]:
     """Losses, the first step's gradients and the state after three LARS steps, by name."""
-    method = tiny_method(width, dtype)
+    method = tiny_method(width, dtype, smooth=smooth)
+    if recompute:
+        recompute_blocks(method.backbone)
     network = distributed.parallel(method, world)
-    optimizer = LARS(method.parameters(), lr=LR[dtype])
+    optimizer = LARS(method.parameters(), lr=LR)
     random = np.random.default_rng(1)
     found: dict[str, torch.Tensor] = {}
     for step in range(3):
@@ -66,11 +69,18 @@ def three_steps(width: int, samples: int, dtype: torch.dtype, world: distributed
 
 
 def main() -> None:
-    """rank_worker.py FOLDER WIDTH SAMPLES DTYPE, with torchrun's environment variables."""
-    folder, width, samples, dtype = sys.argv[1:]
+    """rank_worker.py FOLDER WIDTH SAMPLES DTYPE SMOOTH RECOMPUTE, with torchrun's environment variables."""
+    folder, width, samples, dtype, smooth, recompute = sys.argv[1:]
     torch.set_num_threads(1)
     with distributed.joined_world("cpu", timeout_minutes=2) as world:
-        found = three_steps(int(width), int(samples), getattr(torch, dtype), world)
+        found = three_steps(
+            int(width),
+            int(samples),
+            getattr(torch, dtype),
+            world,
+            smooth=smooth == "True",
+            recompute=recompute == "True",
+        )
         torch.save(found, Path(folder) / f"rank{world.rank}.pt")
 
 

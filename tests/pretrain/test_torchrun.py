@@ -69,3 +69,9 @@ def test_a_rank_that_is_killed_is_named(tmp_path: Path) -> None:
     process = launched(str(worker))
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (1, "error: rank 1 was ended by SIGKILL\n")
+
+
+def test_restarts_are_refused_because_they_would_undo_a_stop() -> None:
+    process = launched("--max-restarts", "1", "-m", "pretrain", "demo")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2 and errors.startswith("error: --max-restarts ") and errors.count("\n") == 1
