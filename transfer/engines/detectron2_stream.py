@@ -88,6 +88,11 @@ def train_loader(config: Any) -> DataLoader[Any]:
         config.SOLVER.IMS_PER_BATCH // comm.get_world_size(),
     )
     images = Images(DatasetFromList(listed, copy=False), DatasetMapper(config, True), config.SEED, comm.get_rank())
+    # With a generator of its own: a loader's start, which each session has one of, draws a number for its workers.
     return DataLoader(
-        images, batch_sampler=batches, num_workers=config.DATALOADER.NUM_WORKERS, collate_fn=trivial_batch_collator
+        images,
+        batch_sampler=batches,
+        num_workers=config.DATALOADER.NUM_WORKERS,
+        collate_fn=trivial_batch_collator,
+        generator=torch.Generator(),
     )
