@@ -53,7 +53,7 @@ def here(command: str, digits: Path, folder: Path) -> list[str]:
 
 
 def run(words: list[str]) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100", "MAKEFLAGS": "", "MAKELEVEL": "0"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100", "MAKEFLAGS": "", "MAKELEVEL": "0", "ARGS": ""}
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
 
 
