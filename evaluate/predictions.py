@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results import atomic
+from results.predictions import read_arrays
 from results.refusal import Refusal, one_line
 
 
@@ -56,10 +57,9 @@ def read_predictions(path: Path) -> Predictions:
     Raises:
         Refusal: the file is missing or damaged.
     """
+    arrays = read_arrays(path)
     try:
-        # NumPy leaves the file open when the archive is damaged, so it is opened, and closed, here.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            names = [name.decode() for name in arrays["images"]]
-            return Predictions(names, arrays["labels"].astype(np.int64), arrays["ranked"].astype(np.int64))
-    except Exception as error:
-        raise Refusal(f"{path} is not a readable predictions file ({one_line(error)})") from error
+        names = [name.decode() for name in arrays["images"]]
+        return Predictions(names, arrays["labels"].astype(np.int64), arrays["ranked"].astype(np.int64))
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise Refusal(f"{path}: not a readable predictions file ({one_line(error)})") from error

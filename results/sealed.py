@@ -72,6 +72,13 @@ def unseal(path: Path) -> None:
     _beside(path).unlink(missing_ok=True)
 
 
+def drop_lone_digests(folder: Path, pattern: str) -> None:
+    """Remove the digests in `folder` of files that matched `pattern` and were removed by somebody else."""
+    for digest in folder.glob(str(_beside(Path(pattern)))):
+        if not digest.with_suffix("").exists():
+            digest.unlink(missing_ok=True)
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of the file's bytes, in hex."""
     with path.open("rb") as file:

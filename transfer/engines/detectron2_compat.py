@@ -81,7 +81,10 @@ def name_unusable_images() -> None:
 
 
 def seal_checkpoints() -> None:
-    """Let Detectron2's trainer put each checkpoint's digest beside it, and leave no half of one on a full disk."""
+    """Let Detectron2's trainer put each checkpoint's digest beside it, and leave no half of one on a full disk.
+
+    Detectron2 removes old checkpoints itself; their digests go with the next save.
+    """
     from detectron2.checkpoint import DetectionCheckpointer
     from detectron2.engine import defaults
 
@@ -101,6 +104,7 @@ def seal_checkpoints() -> None:
                     raise
                 raise Refusal(f"cannot write {path}: {cause}; free space, then start the same command again") from error
             sealed.seal(path)
+            sealed.drop_lone_digests(path.parent, "*.pth")
 
     defaults.DetectionCheckpointer = Sealing
 

@@ -87,6 +87,7 @@ def work(task: Task, splits: Splits, device: str, parent: int | None) -> None:
         trainer.resume_or_load()
         trainer.train()
         if comm.is_main_process():
+            _keep_final(trainer, Path(task.folder))
             _write_results(task, splits, trainer, device)
 
 
@@ -104,13 +105,20 @@ def run_configuration(task: Task, train: tuple[str, ...], test: tuple[str, ...],
     return config
 
 
+def _keep_final(trainer: Trainer, folder: Path) -> None:
+    """Write the final checkpoint if it is not there: Detectron2 does not where it was killed just before."""
+    if sealed.damage(folder / "model_final.pth"):
+        trainer.checkpointer.save("model_final", iteration=trainer.max_iter - 1)
+
+
 def _write_results(task: Task, splits: Splits, trainer: Trainer, device: str) -> None:
     content = {
         "metrics": trainer._last_eval_results,
         "test_images": sum(image_count(split) for split in splits.test),
         "train_images": sum(image_count(split) for split in splits.train),
         "detections": detectron2_evaluators.detection_count(task.file(DETECTIONS_FILE)),
-        "iterations": trainer.iter,
+        # Where training was resumed at its end, Detectron2's own counter is one too high.
+        "iterations": min(trainer.iter, trainer.max_iter),
         "images_per_batch": trainer.cfg.SOLVER.IMS_PER_BATCH,
         "base_lr": trainer.cfg.SOLVER.BASE_LR,
         "processes": comm.get_world_size(),

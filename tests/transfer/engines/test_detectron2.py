@@ -230,6 +230,33 @@ def test_a_killed_run_goes_on_where_it_was_and_a_second_one_beside_it_is_refused
     assert all(torch.equal(resumed[name], tensor) for name, tensor in undisturbed.items())
 
 
+@pytest.mark.slow
+@pytest.mark.engine
+def test_a_run_killed_while_it_measured_trains_no_more_and_ends_with_the_same_record(
+    digits_root: Path, tmp_path: Path
+) -> None:
+    line = command("voc0712-demo", digits_root, tmp_path, "--run.checkpoint-iterations", "1", iterations=4)
+    assert run(line).returncode == 0
+    (whole,), weights = records(tmp_path), final_weights(tmp_path)
+    (folder,) = (tmp_path / "out").iterdir()
+    # Of the five checkpoints written the last two and the final one stay, each with its digest.
+    kept = ["model_0000002.pth", "model_0000003.pth", "model_final.pth"]
+    assert sorted(path.name for path in folder.glob("model_*")) == sorted(kept + [f"{name}.sha256" for name in kept])
+
+    # As if killed between the last step's checkpoint and the final one.
+    for path in [*(tmp_path / "records").glob("*.json"), folder / "results.json", *folder.glob("model_final*")]:
+        path.unlink()
+    (folder / "last_checkpoint").write_text("model_0000003.pth")
+    done = run(line)
+    assert done.returncode == 0, done.stderr
+    (again,) = records(tmp_path)
+    assert again.resumed
+    assert again.measurement == whole.measurement
+    assert again.measurement.details["iterations"] == 4
+    found = final_weights(tmp_path)
+    assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())
+
+
 def final_weights(folder: Path) -> dict[str, torch.Tensor]:
     (path,) = (folder / "out").glob("*/model_final.pth")
     weights: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["model"]
