@@ -54,7 +54,9 @@ class Doctor:
     strict: bool = False
     """Let notes count as findings: stray files, boxes without area, labels that contradict the XML."""
     show: int = 10
-    """How many files to list for each finding."""
+    """How many files to list for each finding of the table."""
+    format: Literal["table", "json"] = "table"
+    """A table for people, or one JSON object with every file."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,10 @@ def _doctor(command: Doctor) -> int:
     from data import doctor, doctor_report
 
     checks = doctor.run_checks(command.dataset, command.root, command.deep)
-    doctor_report.show(command.dataset, command.root, checks, command.show)
+    if command.format == "json":
+        print(doctor_report.as_json(command.dataset, command.root, checks))
+    else:
+        doctor_report.show(command.dataset, command.root, checks, command.show)
     findings = [finding for check in checks for finding in check.findings]
     return doctor.exit_status(findings, command.strict)
 

@@ -1,5 +1,6 @@
-"""The doctor's findings for a person: one table, then the files concerned."""
+"""The doctor's findings: for a person one table and then the files concerned, for a program one JSON object."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from data.finding import Check, Severity
+from data.finding import Check
 
-_VERDICTS = {Severity.NOTE: "[yellow]note", Severity.PROBLEM: "[red]problem", Severity.UNUSABLE: "[bold red]unusable"}
+_COLOURS = {"ok": "green", "note": "yellow", "problem": "red", "unusable": "bold red"}
 
 
 def show(dataset: str, root: Path, checks: Sequence[Check], files_shown: int) -> None:
@@ -19,9 +20,8 @@ def show(dataset: str, root: Path, checks: Sequence[Check], files_shown: int) ->
     for column in ("check", "result", "what was found"):
         table.add_column(column, overflow="fold")
     for check in checks:
-        worst = max((finding.severity for finding in check.findings), default=None)
         # File and class names come from other people's files; brackets in them are not markup.
-        table.add_row(escape(check.name), "[green]ok" if worst is None else _VERDICTS[worst], escape(check.summary))
+        table.add_row(escape(check.name), f"[{_COLOURS[check.verdict]}]{check.verdict}", escape(check.summary))
     console.print(table)
     for finding in (finding for check in checks for finding in check.findings if finding.files):
         console.print(escape(f"{finding.check}:"))
@@ -29,3 +29,17 @@ def show(dataset: str, root: Path, checks: Sequence[Check], files_shown: int) ->
             console.print(escape(f"  {str(path)!r}"), soft_wrap=True, highlight=False)
         if (more := len(finding.files) - files_shown) > 0:
             console.print(f"  and {more:,} more")
+
+
+def as_json(dataset: str, root: Path, checks: Sequence[Check]) -> str:
+    """All checks as one JSON object: dataset, root, and checks with name, verdict, summary and the files concerned."""
+    listed = [
+        {
+            "name": check.name,
+            "verdict": check.verdict,
+            "summary": check.summary,
+            "files": [str(path) for finding in check.findings for path in finding.files],
+        }
+        for check in checks
+    ]
+    return json.dumps({"dataset": dataset, "root": str(root), "checks": listed}, indent=1)

@@ -32,6 +32,12 @@ class Check:
     summary: str
     findings: tuple[Finding, ...] = ()
 
+    @property
+    def verdict(self) -> str:
+        """ "ok", or how bad its worst finding is: "note", "problem" or "unusable"."""
+        worst = max((finding.severity for finding in self.findings), default=None)
+        return "ok" if worst is None else worst.name.lower()
+
     @classmethod
     def failed(
         cls, name: str, message: str, files: Sequence[Path] = (), severity: Severity = Severity.PROBLEM

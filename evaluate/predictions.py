@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from results import atomic
-from results.predictions import read_arrays
+from results import atomic, npz
 from results.refusal import Refusal, one_line
 
 
@@ -57,9 +56,9 @@ def read_predictions(path: Path) -> Predictions:
     Raises:
         Refusal: the file is missing or damaged.
     """
-    arrays = read_arrays(path)
+    arrays = npz.read(path)
     try:
         names = [name.decode() for name in arrays["images"]]
         return Predictions(names, arrays["labels"].astype(np.int64), arrays["ranked"].astype(np.int64))
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise Refusal(f"{path}: not a readable predictions file ({one_line(error)})") from error
+        raise Refusal(f"{path} does not hold predictions ({one_line(error)})") from error

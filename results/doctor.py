@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from results.sealed import given_file_sha256
 from results.stages import STAGES, Stage
 
 State = Literal["ok", "warning", "problem"]
+VERDICTS = ("ok", "note", "problem", "unusable")
+"""Of the data room's checks, from the best to the worst."""
 SYMBOLS: dict[State, str] = {"ok": "✓", "warning": "!", "problem": "✗"}
 OLDEST_PYTHON = (3, 11)
 HOST_MEMORY_GIB = 8.0
@@ -146,15 +149,16 @@ def data_sets(roots: Mapping[str, Path], stages: Sequence[Stage]) -> list[Findin
 
 def data_set(dataset: str, root: Path) -> Finding:
     """One data set, examined by the data room in a process of its own."""
-    command = [sys.executable, "-m", "data", "doctor", "--dataset", dataset, "--root", str(root)]
+    arguments = ["-m", "data", "doctor", "--dataset", dataset, "--root", str(root)]
     try:
+        command = [sys.executable, *arguments, "--format", "json"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=DOCTOR_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         return Finding("data", "problem", f"{dataset} at {root}: no answer within an hour")
     if done.returncode == 0:
         return Finding("data", "ok", f"{dataset} at {root}")
-    again = f"python -m data doctor --dataset {dataset} --root {root}"
-    return Finding("data", "problem", f"{dataset}: {_first_complaint(done.stdout, done.stderr)}; all of it: {again}")
+    all_of_it = f"all of it: {shlex.join(['python', *arguments])}"
+    return Finding("data", "problem", f"{dataset}: {_worst_check(done.stdout, done.stderr)}; {all_of_it}")
 
 
 def show(findings: Iterable[Finding], write: Callable[[str], object] = print) -> int:
@@ -181,20 +185,14 @@ def _is_cut_short(path: Path) -> bool:
     return is_zip and not zipfile.is_zipfile(path)
 
 
-def _first_complaint(table: str, errors: str) -> str:
-    """What the first line of the data room's table that is not "ok" says; without a table, the last line of errors."""
-    said = ""
-    for line in table.splitlines():
-        columns = [column.strip() for column in line.strip("│").split("│")]
-        if not line.startswith("│") or len(columns) != 3:
-            continue
-        if said and not columns[0]:
-            said += f" {columns[2]}"
-        elif said:
-            break
-        elif columns[1] not in ("ok", ""):
-            said = f"{columns[0]} is {columns[1]}, {columns[2]}"
-    return said or next((line for line in reversed(errors.splitlines()) if line.strip()), "it did not say why")
+def _worst_check(answer: str, errors: str) -> str:
+    """The worst of the checks in the data room's JSON; where it gave none, its last line of errors."""
+    try:
+        checks = json.loads(answer)["checks"]
+        worst = max(checks, key=lambda check: VERDICTS.index(check["verdict"]))
+        return f"{worst['name']}: {worst['summary']}"
+    except (ValueError, KeyError, TypeError):
+        return next((line for line in reversed(errors.splitlines()) if line.strip()), "it did not say why")
 
 
 def _engine(name: str, use: str) -> Finding:

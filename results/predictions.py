@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from results import npz
 from results.records import Record
-from results.refusal import Refusal, one_line
+from results.refusal import Refusal
 
 KIND = "predictions"
 
@@ -35,21 +36,7 @@ def read_predictions(record: Record, folder: Path) -> Predictions | None:
     name = record.attachments.get(KIND)
     if name is None or not name.endswith(".npz"):
         return None
-    return _from_arrays(read_arrays(folder / name), 5 if record.cell.endswith("/top5") else 1)
-
-
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """All arrays of an npz file by name; nothing in it is unpickled.
-
-    Raises:
-        Refusal: the file is missing or damaged.
-    """
-    try:
-        # numpy leaves the file open when the archive is damaged, so it is opened, and closed, here.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except Exception as error:  # a damaged archive raises whatever zipfile, zlib and numpy happen to raise
-        raise Refusal(f"{path}: not a readable predictions file ({one_line(error)})") from error
+    return _from_arrays(npz.read(folder / name), 5 if record.cell.endswith("/top5") else 1)
 
 
 def _from_arrays(arrays: dict[str, Any], count: int) -> Predictions | None:

@@ -30,6 +30,7 @@ VOCABULARY = {
     "folder_lock",
     "json_lines",
     "lifeline",
+    "npz",
     "provenance",
     "records",
     "refusal",

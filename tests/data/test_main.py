@@ -1,5 +1,6 @@
 """The command line: one line for mistakes, exit statuses, and no torch."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from data import __main__ as main_module
 from data.layouts import LAYOUTS
 from data.prepare import DATASETS
+from results.doctor import VERDICTS
 from results.refusal import run_command_line
 
 Copy = Callable[..., Path]
@@ -49,6 +51,22 @@ def test_digits_says_that_they_are_whole(
 ) -> None:
     assert run(monkeypatch, "digits", "--root", digits_root) == 0
     assert "is whole already" in capsys.readouterr().out
+
+
+def test_the_doctor_answers_programs_in_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], copy_digits: Copy
+) -> None:
+    root = copy_digits("places205") / "places205"
+    stray = root / "val" / "dam" / "notes.txt"
+    stray.touch()
+    next((root / "train" / "dam").iterdir()).unlink()
+    status = run(monkeypatch, "doctor", "--dataset", "places205", "--root", root, "--format", "json")
+    answer = json.loads(capsys.readouterr().out)
+    assert status == 1 and (answer["dataset"], answer["root"]) == ("places205", str(root))
+    verdicts = {check["name"]: check["verdict"] for check in answer["checks"]}
+    assert set(verdicts.values()) == {"ok", "note", "problem"} < set(VERDICTS)
+    assert verdicts["train count"] == "problem"
+    assert [check["files"] for check in answer["checks"] if check["verdict"] == "note"] == [[str(stray)]]
 
 
 def test_the_doctor_s_exit_status_says_good_findings_or_unusable(

@@ -36,12 +36,13 @@ for cell in stage.cells:
         write_record(record, records_folder)
 """
 DATA = """
-import os, sys
+import json, os, sys
 sick = os.environ.get("SICK", "-")
 name = sys.argv[sys.argv.index("--dataset") + 1]
 if name == sick:
-    print("| check | result | what was found |".replace("|", "\\u2503"))
-    print("| val count | wrong | 7 images, expected 50,000 |".replace("|", "\\u2502"))
+    stray = {"name": "train files", "verdict": "note", "summary": "a stray file"}
+    short = {"name": "val count", "verdict": "problem", "summary": "7 images, expected 50,000"}
+    print(json.dumps({"checks": [stray, short]}))
     sys.exit(1)
 """
 

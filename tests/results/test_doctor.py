@@ -3,14 +3,24 @@
 import json
 import pickle
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from evaluate.weights import KNOWN_WEIGHTS, RANDOM_INIT, resolve
 from results.checkpoints import checkpoint_digest, known_names
-from results.doctor import Finding, before_work, checkpoint_file, data_sets, environment, examine, machine, show
+from results.doctor import (
+    Finding,
+    before_work,
+    checkpoint_file,
+    data_set,
+    data_sets,
+    environment,
+    examine,
+    machine,
+    show,
+)
 from results.stages import STAGES, Stage, stage_of
 
 
@@ -159,10 +169,21 @@ def test_each_data_set_is_examined_by_the_data_room(beside_stand_ins: Path, monk
     monkeypatch.setenv("SICK", "imagenet_1pct")
     found = data_sets({"imagenet": beside_stand_ins}, STAGES)
     assert [f.state for f in found] == ["ok", "problem", "ok"]
-    assert (
-        "imagenet_1pct: val count is wrong, 7 images, expected 50,000; all of it: python -m data doctor"
-        in found[1].text
-    )
+    assert "imagenet_1pct: val count: 7 images, expected 50,000; all of it: python -m data doctor" in found[1].text
+
+
+def test_of_a_real_data_set_the_worst_is_told_and_not_the_first(
+    copy_digits: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = copy_digits("coco") / "two words"
+    (root.parent / "coco").rename(root)
+    next((root / "val2017").iterdir()).unlink()
+    monkeypatch.chdir(Path(__file__).parents[2])
+    found = data_set("coco", root)
+    assert found.state == "problem" and "do not exist; all of it: python -m data doctor" in found.text
+    assert found.text.endswith(f"--root '{root}'")
+    assert data_set("coco", tmp_path / "none").text.startswith("coco: layout: ")
+    assert data_set("cocoa", root).state == "problem"
 
 
 def test_the_list_ends_with_the_count_of_problems_which_is_the_status() -> None:

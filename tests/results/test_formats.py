@@ -165,13 +165,13 @@ def test_predictions_on_other_images_are_not_paired(tmp_path: Path, kept: list[R
 def test_a_damaged_predictions_file_is_named(tmp_path: Path, kept: list[Record]) -> None:
     (tmp_path / "attachments" / "b.npz").write_bytes(b"PK\x03\x04 broken")
     found = duels(kept, tmp_path, "Barlow Twins")[0]
-    assert found.difference is None and "b.npz: not a readable predictions file" in found.reason
+    assert found.difference is None and "b.npz is not a readable npz file" in found.reason
 
 
 def test_a_pickle_in_disguise_is_not_opened(tmp_path: Path, kept: list[Record]) -> None:
     np.savez(tmp_path / "attachments" / "b.npz", correct=np.array([{"a": 1}], dtype=object))
     found = duels(kept, tmp_path, "Barlow Twins")[0]
-    assert found.difference is None and "not a readable predictions file" in found.reason
+    assert found.difference is None and "is not a readable npz file" in found.reason
 
 
 def test_records_survive_the_trip_through_files_into_the_comparison(tmp_path: Path, comparison: Comparison) -> None:

@@ -85,7 +85,7 @@ def test_the_doctor_stops_a_run_on_sick_data_and_can_be_skipped(
     monkeypatch.setenv("SICK", "voc07")
     with pytest.raises(Refusal, match="--skip-doctor"):
         reproduce(demo)
-    assert "val count is wrong, 7 images, expected 50,000" in capsys.readouterr().out
+    assert "val count: 7 images, expected 50,000" in capsys.readouterr().out
     assert read_records(demo.records)[0] == []
     assert reproduce(demo, skip_doctor=True) == 0
 

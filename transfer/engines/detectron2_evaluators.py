@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from results import atomic
+from results import atomic, npz
 from transfer.engines import detectron2_compat
 
 detectron2_compat.prepare()
@@ -132,5 +132,4 @@ def save_detections(rows: list[dict[str, Any]], class_names: list[str], path: Pa
 
 def detection_count(path: Path) -> int:
     """How many detections `save_detections` wrote."""
-    with np.load(path) as content:
-        return len(content["scores"])
+    return len(npz.read(path)["scores"])
