@@ -1,5 +1,6 @@
 """What a command does around the work: resolve, skip what is done, measure, record. Torch-free until work starts."""
 
+import itertools
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ from results.folder_lock import sole_user
 from results.provenance import new_record
 from results.records import Record, RecordKey, find, key_of, read_records, write_record
 from results.refusal import Refusal
+from results.repetition import first_unrecorded, note_recorded
 from results.settings import canonical_json, deviations, settings_hash
 
 LINEAR_TOP1 = "table1/linear/top1"
@@ -72,10 +74,11 @@ def _prepare(name: str, named: Protocol, protocol: Protocol, run: Run) -> Prepar
             print(f"warning: {warning}", file=sys.stderr)
     records = _comparable(found, run)
     missing = tuple(key for key in keys if run.again or not _done(find(records, key), run))
+    if missing:
+        atomic.refuse_unwritable(run.records)
     if missing and not run.skip_doctor:
         look_first(name, dataset, run.data, run.output, run.checkpoint)
-    repetition = sum(key_of(record) == keys[0] for record in records) if run.again else 0
-    folder = run.output / _folder_name(name, keys[0], run, repetition)
+    folder = _folder(name, keys[0], run, sum(key_of(record) == keys[0] for record in records))
     return Prepared(Job(name, named, protocol, run, weights, dataset, folder), missing)
 
 
@@ -134,6 +137,7 @@ def _record(job: Job, outcome: Outcome, missing: Sequence[RecordKey]) -> None:
         )
         path = write_record(record, job.run.records)
         print(f"{measurement.cell}: {measurement.value:.2f} % on {measurement.sample_count} images ({path})")
+    note_recorded(job.folder)
 
 
 def _filled_cells(protocol: Protocol, run: Run) -> dict[str, str]:
@@ -202,6 +206,15 @@ def _machine_deviations(record: Record) -> tuple[str, ...]:
 
 def _rank() -> int:
     return int(os.environ.get("RANK", "0"))
+
+
+def _folder(name: str, key: RecordKey, run: Run, measured: int) -> Path:
+    """The run folder; with `run.again` the first, from as many as were `measured`, whose work no record came of."""
+    if not run.again:
+        return run.output / _folder_name(name, key, run, 0)
+    return first_unrecorded(
+        run.output / _folder_name(name, key, run, repetition) for repetition in itertools.count(measured)
+    )
 
 
 def _folder_name(name: str, key: RecordKey, run: Run, repetition: int) -> str:

@@ -58,6 +58,19 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode("utf-8"))
 
 
+def refuse_unwritable(folder: Path) -> None:
+    """Whether files can be put into `folder`, which need not exist yet; asked before hours of work, changing nothing.
+
+    Raises:
+        Refusal: it, or the nearest folder above it that exists, is no folder or may not be written.
+    """
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise Refusal(f"{folder} cannot hold files: {existing} is not a folder; choose another")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise Refusal(f"{folder} cannot hold files: {existing} may not be written; choose another")
+
+
 def _held_temporary(path: Path) -> tuple[int, Path]:
     """A new file beside `path`, locked for as long as it is open: by that a living writer's file is known."""
     while True:

@@ -146,7 +146,8 @@ def _task(request: Request, stage: Stage, checkpoint: str, seed: int) -> Task:
     ]  # fmt: skip
     if request.scale == "smoke":
         command += stage.smoke_overrides if demo else ("--run.limit", str(SMOKE_LIMIT), *_real_smoke(stage))
-    if stage.room == "transfer" and request.gpus > 1:
+    # Without a word the engines take every GPU; a demo may have them, for on most machines there are none to ask for.
+    if stage.room == "transfer" and (request.scale == "paper" or request.gpus > 1):
         command += ["--run.gpus", str(request.gpus)]
     seconds = stage.demo_seconds if demo else 3600 * hours(costs()[stage.protocol], REFERENCE, max(1, request.gpus))
     return Task(stage, protocol, checkpoint, seed, data, (*command, *request.extra), seconds)

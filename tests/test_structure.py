@@ -34,6 +34,7 @@ VOCABULARY = {
     "provenance",
     "records",
     "refusal",
+    "repetition",
     "sealed",
     "settings",
     "usage",

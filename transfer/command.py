@@ -1,10 +1,11 @@
 """What every transfer command does around its engine: resolve, skip what is done, work in the run folder, record."""
 
+import itertools
 import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from results.records import (
     read_records,
     write_record,
 )
+from results.repetition import first_unrecorded, note_recorded
 from results.settings import canonical_json, deviations, settings_hash
 from transfer.job import Job, Outcome
 from transfer.run import Run
@@ -48,31 +50,33 @@ def execute(name: str, named: Any, used: Any, run: Run, measure: Callable[[Job[A
         RecordKey(cell, checkpoint.sha256, settings_hash(used), dataset.fingerprint, dataset.subset, run.seed)
         for cell in used.cells
     ]
-    records, warnings = read_records(run.records)
+    found, warnings = read_records(run.records)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    records = _by_engine(found, run)
     missing = [key for key in keys if run.again or not _report_done(find(records, key))]
     if not missing:
         return 0
+    atomic.refuse_unwritable(run.records)
     if not run.skip_doctor:
         look_first(name, dataset, run.data, run.output, run.checkpoint)
-    repetition = sum(key_of(record) == keys[0] for record in records) if run.again else 0
-    folder = run.output / _folder_name(name, keys[0], run, repetition)
+    folder = _folder(name, keys[0], run, sum(key_of(record) == keys[0] for record in records))
     if getattr(run, "node_rank", 0):
         # One of several machines: the one with rank 0 holds the folder's lock and writes the records.
         measure(Job(name, used, run, checkpoint, dataset, folder))
         return 0
-    with open_run_folder(folder, _identity(name, keys[0], run)) as begun:
-        job = Job(name, used, run, checkpoint, dataset, folder, begun)
+    with open_run_folder(folder, _identity(name, keys[0], run)) as resumed:
+        job = Job(name, used, run, checkpoint, dataset, folder, resumed)
         started = time.monotonic()
         outcome = measure(job)
         seconds = time.monotonic() - started
         # Looked at again now that the folder is ours: the command that held it before may have been the same one.
-        now = [] if run.again else read_records(run.records)[0]
+        now = [] if run.again else _by_engine(read_records(run.records)[0], run)
         cells = [key.cell for key in missing if find(now, key) is None]
         for measurement in outcome.measurements:
             if measurement.cell in cells:
                 _write(job, named, weights, measurement, outcome, seconds)
+        note_recorded(folder)
     return 0
 
 
@@ -136,8 +140,23 @@ def _attach(job: Job[Any, Any], cell: str, attachments: Mapping[str, Path]) -> d
     return stored
 
 
+def _by_engine(records: Iterable[Record], run: Run) -> list[Record]:
+    """The records of the engine that the run names: another engine's number, meant as a check, stands for no cell."""
+    engine = getattr(run, "engine", None)
+    return [record for record in records if record.measurement.details.get("engine") == engine or engine is None]
+
+
 def _subset(run: Run) -> str:
     return f"{run.limit} of each split, stratified, seed {run.seed}" if run.limit else ""
+
+
+def _folder(name: str, key: RecordKey, run: Run, measured: int) -> Path:
+    """The run folder; with `run.again` the first, from as many as were `measured`, whose work no record came of."""
+    if not run.again:
+        return run.output / _folder_name(name, key, run, 0)
+    return first_unrecorded(
+        run.output / _folder_name(name, key, run, repetition) for repetition in itertools.count(measured)
+    )
 
 
 def _folder_name(name: str, key: RecordKey, run: Run, repetition: int) -> str:

@@ -32,7 +32,7 @@ class Job(Generic[P, R]):
     """One protocol to be measured for one checkpoint on one data set.
 
     `folder` exists, belongs to this job alone and is locked; what an interrupted run left in it may be continued.
-    `resumed` says whether an earlier process has worked in it.
+    `resumed` says whether an earlier process left work in it to go on from.
     """
 
     protocol_name: str

@@ -30,7 +30,7 @@ class Run:
     """Processes that decode images, for each device."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     gpus: int = 0
-    """How many GPUs of this machine take part; 0 for all it has."""
+    """How many GPUs of this machine take part; 0 for the most among which a batch divides evenly, or the CPU."""
     dry_run: bool = False
     """Print every resolved setting and stop; neither data nor GPU is needed."""
     again: bool = False
@@ -45,7 +45,12 @@ class Run:
         if not self.checkpoint and not self.dry_run:
             raise Refusal("run.checkpoint is empty; give a weights file or a known name such as random-init")
         if self.device == "cpu" and self.gpus:
-            raise Refusal(f"run.device is cpu but run.gpus is {self.gpus}; leave one of them out")
+            raise Refusal(f"run.device is cpu but run.gpus is {self.gpus}; leave one of them out (with make: GPUS=0)")
+
+
+def even_share(found: int, batch: int) -> int:
+    """The most of `found` GPUs, and at least 1, among which `batch` images divide evenly."""
+    return max(count for count in range(1, max(1, found) + 1) if batch % count == 0)
 
 
 @dataclass(frozen=True)

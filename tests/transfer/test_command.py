@@ -30,7 +30,9 @@ def engine(folders: list[Path], value: float = 50.0) -> Engine:
         folders.append(job.folder)
         log = job.folder / "log.json"
         log.write_text("{}")
-        measured = Measurement(job.protocol.cell, value, 360, details={"heads": {"res5avg": value}})
+        measured = Measurement(
+            job.protocol.cell, value, 360, details={"engine": job.run.engine, "heads": {"res5avg": value}}
+        )
         return Outcome((measured,), attachments={"log": log})
 
     return measure
@@ -99,6 +101,8 @@ def test_again_measures_anew_in_a_fresh_folder(run: LinearRun) -> None:
 
 def test_after_a_failure_the_same_folder_is_continued_and_the_record_says_so(run: LinearRun) -> None:
     def fail(job: Job[LinearProtocol, LinearRun]) -> Outcome:
+        (job.folder / "vissl").mkdir()
+        (job.folder / "vissl" / "model_phase0.torch").touch()
         raise Refusal("engine failed")
 
     with pytest.raises(Refusal, match="engine failed"):
@@ -108,6 +112,55 @@ def test_after_a_failure_the_same_folder_is_continued_and_the_record_says_so(run
     (record,), _ = read_records(run.records)
     assert record.resumed
     assert [folder.name for folder in run.output.iterdir()] == [folders[0].name]
+
+
+def test_a_refusal_before_any_work_leaves_nothing_to_resume(run: LinearRun) -> None:
+    def refuse(job: Job[LinearProtocol, LinearRun]) -> Outcome:
+        raise Refusal("9 GPUs are asked for")
+
+    with pytest.raises(Refusal, match="9 GPUs"):
+        execute_demo(run, refuse)
+    execute_demo(run, engine([]))
+    (record,), _ = read_records(run.records)
+    assert not record.resumed
+
+
+def test_a_number_of_the_other_engine_does_not_stand_for_this_ones(run: LinearRun) -> None:
+    folders: list[Path] = []
+    execute_demo(replace(run, engine="native"), engine(folders, 49.0))
+    execute_demo(run, engine(folders, 50.0))
+    for made in ("native", "vissl"):  # both are done now
+        execute_demo(replace(run, engine=made), engine(folders))
+    assert len(folders) == len(set(folders)) == 2
+    assert sorted(record.measurement.value for record in read_records(run.records)[0]) == [49.0, 50.0]
+
+
+def test_again_with_other_records_is_measured_too_and_goes_on_where_it_was_interrupted(
+    run: LinearRun, tmp_path: Path
+) -> None:
+    folders: list[Path] = []
+    execute_demo(run, engine(folders, 1.0))
+    elsewhere = replace(run, again=True, records=tmp_path / "elsewhere")
+
+    def interrupted(job: Job[LinearProtocol, LinearRun]) -> Outcome:
+        folders.append(job.folder)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute_demo(elsewhere, interrupted)
+    execute_demo(elsewhere, engine(folders, 2.0))
+    assert folders[0] != folders[1] == folders[2]
+
+
+@pytest.mark.parametrize("place", ["file", "file/records"])
+def test_records_that_could_not_be_written_are_refused_before_any_work(
+    run: LinearRun, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "file").touch()
+    folders: list[Path] = []
+    with pytest.raises(Refusal, match=f"{place} cannot hold files: .*/file is not a folder"):
+        execute_demo(replace(run, records=tmp_path / place), engine(folders))
+    assert not folders and not run.output.exists()
 
 
 def test_a_limited_run_is_a_subset_and_never_stands_for_the_whole(run: LinearRun) -> None:

@@ -23,11 +23,16 @@ with open_run_folder(Path(sys.argv[1]), {"protocol": "places205", "checkpoint_sh
 """
 
 
-def test_the_second_opening_continues_the_first(tmp_path: Path) -> None:
-    with open_run_folder(tmp_path / "run", IDENTITY) as begun:
-        assert not begun
-    with open_run_folder(tmp_path / "run", IDENTITY) as begun:
-        assert begun
+@pytest.mark.parametrize(
+    "work", ["model_0000001.pth", "results.json", "vissl/model_phase0.torch", "vissl_svm/features/cow_cost_1.pickle",
+             "classes/cow.json", "checkpoints/step_000000003.pt"],
+)  # fmt: skip
+def test_the_second_opening_continues_what_the_first_has_kept(tmp_path: Path, work: str) -> None:
+    for kept in (False, True):
+        with open_run_folder(tmp_path, IDENTITY) as resumed:
+            assert resumed == kept
+            (tmp_path / work).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / work).touch()
 
 
 @pytest.mark.parametrize("field", list(IDENTITY))
@@ -57,8 +62,8 @@ def test_a_second_process_is_refused_naming_the_first_and_a_killed_one_leaves_no
     finally:
         holder.kill()
         holder.communicate()
-    with open_run_folder(tmp_path, IDENTITY) as begun:
-        assert begun
+    with open_run_folder(tmp_path, IDENTITY) as resumed:
+        assert not resumed
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:

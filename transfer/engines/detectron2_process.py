@@ -14,6 +14,7 @@ from transfer.detection_protocols import DetectionProtocol
 from transfer.engines.child import die_with_parent
 from transfer.engines.detectron2_task import CONVERTED_FILE, PROOF_FILE, REFUSAL_FILE, Task, read_task
 from transfer.engines.whole_checkpoints import for_detectron2
+from transfer.run import even_share
 
 
 def main(task_file: str) -> int:
@@ -82,7 +83,7 @@ def devices(task: Task) -> tuple[str, int]:
         return "cpu", max(1, task.processes)
     if task.processes > found or not found:
         raise Refusal(f"{task.processes or 'all'} GPUs are asked for and {found} found; set --run.gpus or --run.device")
-    return "cuda", task.processes or found
+    return "cuda", task.processes or even_share(found, task.protocol.effective_images_per_batch // task.nodes)
 
 
 def convert_and_prove(task: Task) -> None:

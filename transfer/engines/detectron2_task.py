@@ -34,7 +34,7 @@ class Task:
     device: str
     """One of "auto", "cpu", "cuda"."""
     processes: int = 0
-    """Processes on this machine, one for each GPU; 0 for as many as it has GPUs, or one on a CPU."""
+    """Processes on this machine, one for each GPU; 0 for the most that share the batch evenly, or one on a CPU."""
     nodes: int = 1
     node_rank: int = 0
     rendezvous: str = ""

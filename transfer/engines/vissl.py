@@ -37,7 +37,7 @@ from transfer.engines.vissl_metrics import (
 from transfer.engines.whole_checkpoints import for_vissl
 from transfer.job import Job, Outcome
 from transfer.protocols import LinearProtocol
-from transfer.run import LinearRun
+from transfer.run import LinearRun, even_share
 
 WORKER = "transfer.engines.vissl_worker"
 PLAN_FILE, PROOF_FILE, LOG_FILE = "plan.json", "proof.json", "vissl.log"
@@ -92,7 +92,7 @@ def _machine(job: Job[LinearProtocol, LinearRun]) -> vissl_config.Machine:
     if job.run.port:
         _refuse_taken_port(job.run.port)
     return vissl_config.Machine(
-        processes=(job.run.gpus or gpus) or 1,
+        processes=job.run.gpus or even_share(gpus, job.protocol.global_batch_size),
         gpu=gpus > 0,
         workers=job.run.workers,
         folder=job.folder / "vissl",
