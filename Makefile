@@ -72,33 +72,33 @@ lock: $(READY) ## resolve requirements.txt into requirements-lock.txt (needs uv:
 		-o requirements-lock.txt requirements.txt
 
 demo: $(READY) ## the whole pipeline on real images without data or GPU, about 10 minutes on two cores
-	@$(PY) -m data digits --root $(RUNS)/demo/digits
-	@$(PY) -m pretrain demo --run.data $(RUNS)/demo/digits/imagenet --run.output $(RUNS)/demo/pretrain
-	@$(PY) -m results reproduce --scale demo --checkpoint $(RUNS)/demo/pretrain/resnet50.pth --root $(RUNS)/demo
-	@$(PY) -m results report --records $(RUNS)/demo/records --runs $(RUNS)/demo --output $(RUNS)/demo/report.html
-	@$(PY) -m results compare --records $(RUNS)/demo/records
+	@$(PY) -m data digits --root '$(RUNS)/demo/digits'
+	@$(PY) -m pretrain demo --run.data '$(RUNS)/demo/digits/imagenet' --run.output '$(RUNS)/demo/pretrain'
+	@$(PY) -m results reproduce --scale demo --checkpoint '$(RUNS)/demo/pretrain/resnet50.pth' --root '$(RUNS)/demo'
+	@$(PY) -m results report --records '$(RUNS)/demo/records' --runs '$(RUNS)/demo' --output '$(RUNS)/demo/report.html'
+	@$(PY) -m results compare --records '$(RUNS)/demo/records'
 
 SEEDS ?= 0 1
 demo-ablations: $(READY) ## Table 4a and the BYOL and SimSiam rows of Table 3 on the digits, about half an hour on two cores [SEEDS="0 1"]
-	@$(PY) -m data digits --root $(RUNS)/demo-ablations/digits
+	@$(PY) -m data digits --root '$(RUNS)/demo-ablations/digits'
 	@$(MAKE) --no-print-directory --jobs 2 $(addprefix demo-ablations-seed-,$(SEEDS))
-	@$(PY) -m results report --records $(RUNS)/demo-ablations/records --runs $(RUNS)/demo-ablations --output $(RUNS)/demo-ablations/report.html
-	@$(PY) -m results claims --records $(RUNS)/demo-ablations/records --runs $(RUNS)/demo-ablations
+	@$(PY) -m results report --records '$(RUNS)/demo-ablations/records' --runs '$(RUNS)/demo-ablations' --output '$(RUNS)/demo-ablations/report.html'
+	@$(PY) -m results claims --records '$(RUNS)/demo-ablations/records' --runs '$(RUNS)/demo-ablations'
 
 # One core for each of two seeds is faster than two cores for one.
 demo-ablations-seed-%:
-	@OMP_NUM_THREADS=1 $(PY) -m pretrain sweep demo-ablations --sweep.data $(RUNS)/demo-ablations/digits/imagenet \
-		--sweep.root $(RUNS)/demo-ablations --sweep.seeds $* --sweep.no-keep-states --sweep.probe-args="--protocol.epochs 2 --run.workers 0" \
+	@OMP_NUM_THREADS=1 $(PY) -m pretrain sweep demo-ablations --sweep.data '$(RUNS)/demo-ablations/digits/imagenet' \
+		--sweep.root '$(RUNS)/demo-ablations' --sweep.seeds $* --sweep.no-keep-states --sweep.probe-args="--protocol.epochs 2 --run.workers 0" \
 		--sweep.pretrain-args="--run.workers 0 --run.threads 1 --run.log-every-steps 2 --run.checkpoint-every-epochs 2 --run.knn-every-epochs 2 --run.no-tensorboard"
 
-SMOKE_DATA = $(foreach name,imagenet places205 inat18 voc coco,$(if $($(shell echo $(name) | tr a-z A-Z)),--$(name) $($(shell echo $(name) | tr a-z A-Z))))
+
 smoke: $(READY) ## the demo's path with fewer epochs; with IMAGENET=, COCO=, ... on a small subset of your own data sets
-	@$(PY) -m data digits --root $(RUNS)/smoke/digits
-	@$(PY) -m pretrain demo --run.data $(or $(IMAGENET),$(RUNS)/smoke/digits/imagenet) --run.output $(RUNS)/smoke/pretrain \
+	@$(PY) -m data digits --root '$(RUNS)/smoke/digits'
+	@$(PY) -m pretrain demo --run.data '$(or $(IMAGENET),$(RUNS)/smoke/digits/imagenet)' --run.output '$(RUNS)/smoke/pretrain' \
 		--run.limit 320 --recipe.epochs 2
-	@$(PY) -m results reproduce --scale smoke --checkpoint $(RUNS)/smoke/pretrain/resnet50.pth --root $(RUNS)/smoke $(SMOKE_DATA)
-	@$(PY) -m results report --records $(RUNS)/smoke/records --runs $(RUNS)/smoke --output $(RUNS)/smoke/report.html
-	@$(PY) -m results compare --records $(RUNS)/smoke/records
+	@$(PY) -m results reproduce --scale smoke --checkpoint '$(RUNS)/smoke/pretrain/resnet50.pth' --root '$(RUNS)/smoke' $(DATA_ROOTS)
+	@$(PY) -m results report --records '$(RUNS)/smoke/records' --runs '$(RUNS)/smoke' --output '$(RUNS)/smoke/report.html'
+	@$(PY) -m results compare --records '$(RUNS)/smoke/records'
 
 test: $(READY) ## every test that is not marked slow, on every core
 	@$(PY) -m pytest -n auto $(ARGS)
@@ -154,16 +154,16 @@ reproduce: need-CHECKPOINT $(READY) ## every cell for CHECKPOINT= that the given
 	@$(PY) -m results reproduce --scale paper --checkpoint '$(CHECKPOINT)' --root '$(RUNS)' --gpus $(GPUS) $(DATA_ROOTS) $(ARGS)
 
 compare: $(READY) ## the difference from the paper, cell by cell [FORMAT=terminal|markdown|csv|latex|json]
-	@$(PY) -m results compare --records $(RECORDS) --format $(FORMAT) $(ARGS)
+	@$(PY) -m results compare --records '$(RECORDS)' --format $(FORMAT) $(ARGS)
 
 report: $(READY) ## one self-contained HTML file: report.html
-	@$(PY) -m results report --records $(RECORDS) --runs $(RUNS) --output report.html $(ARGS)
+	@$(PY) -m results report --records '$(RECORDS)' --runs '$(RUNS)' --output report.html $(ARGS)
 
 doctor: $(READY) ## data sets, checkpoint, environment, disk and memory, before a long run
 	@$(PY) -m results doctor $(if $(CHECKPOINT),--checkpoint '$(CHECKPOINT)') $(DATA_ROOTS) $(ARGS)
 
 plan: $(READY) ## hours, GPU-hours, disk and memory of what is not measured yet, cheapest first
-	@$(PY) -m results plan --records $(RECORDS) $(ARGS)
+	@$(PY) -m results plan --records '$(RECORDS)' $(ARGS)
 
 bench: $(READY) ## this suite against a textbook baseline, side by side
 	@$(PY) -m benchmarks $(ARGS)
@@ -173,14 +173,14 @@ bench-check: $(READY) ## measure again and compare the ratios, not the seconds, 
 
 demo-detection: $(READY) ## Mask R-CNN trained for 600 iterations on the digits, pretrained against random init (after `make demo`; under half an hour)
 	@$(MAKE) --no-print-directory --jobs 2 demo-detection-pretrained demo-detection-random
-	@$(PY) -m results report --records $(RUNS)/demo/records --runs $(RUNS)/demo --output $(RUNS)/demo/report.html
+	@$(PY) -m results report --records '$(RUNS)/demo/records' --runs '$(RUNS)/demo' --output '$(RUNS)/demo/report.html'
 
 # One core for each of two runs is faster than two cores for one.
 demo-detection-pretrained: DETECTION_CHECKPOINT = $(RUNS)/demo/pretrain/resnet50.pth
 demo-detection-random: DETECTION_CHECKPOINT = random-init
 demo-detection-pretrained demo-detection-random:
-	@OMP_NUM_THREADS=1 $(PY) -m transfer coco-demo-long --run.checkpoint $(DETECTION_CHECKPOINT) --run.data $(RUNS)/demo/digits/coco \
-		--run.output $(RUNS)/demo/transfer --run.records $(RUNS)/demo/records --run.workers 0 $(ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m transfer coco-demo-long --run.checkpoint '$(DETECTION_CHECKPOINT)' --run.data '$(RUNS)/demo/digits/coco' \
+		--run.output '$(RUNS)/demo/transfer' --run.records '$(RUNS)/demo/records' --run.workers 0 $(ARGS)
 
 clean-demo: ## remove what the demo and the smoke run wrote
-	rm -rf $(RUNS)/demo $(RUNS)/demo-ablations $(RUNS)/smoke
+	rm -rf '$(RUNS)/demo' '$(RUNS)/demo-ablations' '$(RUNS)/smoke'

@@ -1,4 +1,4 @@
-"""A small part of a labelled data set in which each class keeps its share."""
+"""A small part of a labelled data set: each class keeps its share, or, with many classes an image, a few images."""
 
 from collections.abc import Sequence
 
@@ -28,6 +28,27 @@ def stratified(labels: Sequence[int], limit: int, seed: int) -> list[int]:
         for label, indices, share in zip(kept, members, shares, strict=True)
     ]
     return [int(index) for index in np.sort(np.concatenate(chosen))]
+
+
+def with_each_class(positive: NDArray[np.bool_], limit: int, at_least: int, seed: int) -> list[int]:
+    """Ascending indices of about `limit` of the images (n) whose classes are `positive` (n, classes).
+
+    Each class keeps `at_least` of its images, or all where it has fewer, even if that takes more than `limit`; the rest
+    are drawn from all images. All of them when `limit` is 0.
+    """
+    count = len(positive)
+    if limit <= 0 or limit >= count:
+        return list(range(count))
+    order = np.random.default_rng(seed).permutation(count)
+    chosen: set[int] = set()
+    # The rarest classes first: their images often show the common ones too.
+    for column in np.argsort(positive.sum(axis=0), kind="stable"):
+        members = [int(index) for index in order if positive[index, column]]
+        present = sum(index in chosen for index in members)
+        others = [index for index in members if index not in chosen]
+        chosen.update(others[: max(0, at_least - present)])
+    rest = [int(index) for index in order if int(index) not in chosen]
+    return sorted([*chosen, *rest[: max(0, limit - len(chosen))]])
 
 
 def _shares(sizes: NDArray[np.int64], limit: int) -> NDArray[np.int64]:

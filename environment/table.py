@@ -16,6 +16,7 @@ IMPORT_NAMES = {
     "pillow": "PIL",
     "scikit-learn": "sklearn",
     "liblinear-official": "liblinear.liblinearutil",
+    "faster-coco-eval": "faster_coco_eval",
     "classy-vision": "classy_vision",
     "hydra-core": "hydra",
     "pytest-xdist": "xdist",

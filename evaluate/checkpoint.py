@@ -5,6 +5,7 @@ Two things content cannot tell, because the tensors are the same: a stride in th
 that keeps silent is taken for what every self-supervised ResNet-50 is: stride in the 3x3, RGB.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,14 @@ class Backbone:
     source: str
     sha256: str
     warnings: tuple[str, ...] = ()
+
+
+def load_with_warnings(checkpoint: str) -> Backbone:
+    """`load_backbone`, and its warnings said on stderr."""
+    backbone = load_backbone(checkpoint)
+    for warning in backbone.warnings:
+        print(f"warning: {checkpoint}: {warning}", file=sys.stderr, flush=True)
+    return backbone
 
 
 def load_backbone(checkpoint: str | Path | ResolvedWeights) -> Backbone:

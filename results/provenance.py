@@ -19,7 +19,7 @@ from results.settings import canonical_json, deviations, settings_hash
 
 REPORTED_PACKAGES = (
     "torch", "torchvision", "numpy", "pillow", "scikit-learn", "liblinear-official", "vissl", "sal-detectron2",
-    "detectron2", "pycocotools",
+    "detectron2", "pycocotools", "faster-coco-eval",
 )  # fmt: skip
 
 

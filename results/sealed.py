@@ -50,6 +50,15 @@ def read_json(path: Path, *, digest_required: bool = True) -> dict[str, Any]:
     return content
 
 
+def is_whole_json(path: Path) -> bool:
+    """Whether the file at `path` is there and as `write_json` wrote it."""
+    try:
+        read_json(path)
+    except Refusal:
+        return False
+    return True
+
+
 def seal(path: Path) -> None:
     """Keep the digest of the finished file at `path` beside it."""
     atomic.write_text(_beside(path), file_sha256(path) + "\n")

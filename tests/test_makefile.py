@@ -63,6 +63,14 @@ def test_reproduce_is_told_of_the_gpus_and_of_paths_with_spaces() -> None:
     assert command[command.index("--imagenet") + 1] == "/data/my imagenet"
 
 
+@pytest.mark.parametrize("target", ["demo", "smoke", "demo-detection-random", "compare", "report", "transfer-coco"])
+def test_folders_with_spaces_stay_whole(target: str) -> None:
+    done = make("-n", target, "RUNS=my runs", "CHECKPOINT=my dir/r.pth", "COCO=/data/my coco")
+    words = shlex.split(done.stdout.replace("\\\n", " "))
+    assert [word for word in words if word in ("my", "runs") or word.startswith("runs/")] == []
+    assert any(word.startswith("my runs/") for word in words)
+
+
 @pytest.mark.parametrize("target", WORDS)
 def test_every_word_expands_to_commands_that_make_can_parse(target: str) -> None:
     roots = [f"{name}=/data/{name.lower()}" for name in ("IMAGENET", "PLACES205", "INAT18", "VOC", "COCO")]

@@ -5,19 +5,24 @@ renamed last. The same weights always give the same bytes, so that a conversion 
 """
 
 import hashlib
+import os
 import pickle
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import torch
 
-from evaluate.checkpoint import Backbone, load_backbone
+from evaluate.checkpoint import Backbone, load_with_warnings
+from results import atomic
 from results.refusal import Refusal
 from transfer import keymap
 from transfer.proof import Proof, prove_torchvision
 
 Target = Literal["torchvision", "vissl", "detectron2"]
+LONGEST_NAME = 200
+"""Bytes of a file name: most file systems take 255, and the temporary names are longer than the file's own."""
 
 
 def convert(checkpoint: str, target: Target, output: Path) -> tuple[Proof, str]:
@@ -26,9 +31,8 @@ def convert(checkpoint: str, target: Target, output: Path) -> tuple[Proof, str]:
     Raises:
         Refusal: the checkpoint is no ResNet-50, the proof fails, or `output` cannot be written. No file is left then.
     """
-    if output.exists():
-        raise Refusal(f"{output} exists already; choose another --output or remove it")
-    backbone = load_backbone(checkpoint)
+    refuse_output(target, output)
+    backbone = load_with_warnings(checkpoint)
     partial = output.with_name(f".{output.name}.unproven{output.suffix}")
     try:
         write(backbone.state_dict, target, partial)
@@ -36,15 +40,25 @@ def convert(checkpoint: str, target: Target, output: Path) -> tuple[Proof, str]:
         digest = hashlib.sha256(partial.read_bytes()).hexdigest()
         partial.replace(output)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # there is no such folder
+            partial.unlink(missing_ok=True)
     return proof, digest
+
+
+def refuse_output(target: Target, output: Path) -> None:
+    """Raises Refusal where the file cannot be written, or the library would not read one of that name."""
+    if target == "detectron2" and output.suffix != ".pkl":
+        raise Refusal(f"{output} must end in .pkl: by that Detectron2 knows how to read it")
+    if len(os.fsencode(output.name)) > LONGEST_NAME:
+        raise Refusal(f"{output.name[:40]}... is too long for a file; give --output a name of {LONGEST_NAME} bytes")
+    if output.exists():
+        raise Refusal(f"{output} exists already; choose another --output or remove it")
+    atomic.refuse_unwritable(output.parent)
 
 
 def write(state_dict: Mapping[str, torch.Tensor], target: Target, output: Path) -> None:
     """Write torchvision-named weights as the file the library reads, atomically and unproven; see `convert`."""
-    from results.atomic import atomic_file
-
-    with atomic_file(output) as file:
+    with atomic.atomic_file(output) as file:
         _WRITERS[target](state_dict, file)
 
 

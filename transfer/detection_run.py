@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from results.refusal import Refusal
 from transfer.run import Run
 
-_MEETING_PLACE = re.compile(r"tcp://[^\s/:]+:\d{1,5}|tcp://\[[0-9a-fA-F:]+\]:\d{1,5}")
+_MEETING_PLACE = re.compile(r"tcp://([^\s/:]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
+LAST_PORT = 65_535
 
 
 @dataclass(frozen=True)
 class DetectionRun(Run):
     """The settings of a run that fine-tunes a detector.
 
-    On several machines the same command is started on each, with its own `node_rank`; `output` must be a folder that
-    all of them share. The one with rank 0 writes the record.
+    On several machines the same command is started on each, with its own `node_rank`; `output` and `records` must be
+    folders that all of them share. The one with rank 0 writes the record.
     """
 
     nodes: int = 1
@@ -31,7 +32,8 @@ class DetectionRun(Run):
         super().__post_init__()
         if self.nodes < 1 or not 0 <= self.node_rank < self.nodes:
             raise Refusal(f"run.node_rank is {self.node_rank} of run.nodes {self.nodes}; ranks go from 0 to nodes - 1")
-        if (self.nodes > 1 or self.rendezvous) and not _MEETING_PLACE.fullmatch(self.rendezvous):
+        place = _MEETING_PLACE.fullmatch(self.rendezvous)
+        if (self.nodes > 1 or self.rendezvous) and not (place and 0 < int(place["port"]) <= LAST_PORT):
             raise Refusal(
                 f"run.nodes is {self.nodes} and run.rendezvous {self.rendezvous!r}; "
                 "set run.rendezvous to tcp://HOST:PORT of the machine with rank 0"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from data.listing import ImageList, list_images
 from data.progress import track
-from evaluate.checkpoint import load_backbone
+from evaluate.checkpoint import load_with_warnings
 from evaluate.images import draw, epoch_order, normalised, pixel_batches
 from evaluate.protocols import CenterView, RandomView
 from evaluate.trunk import loaded_trunk, state_digest
@@ -22,6 +22,7 @@ from pretrain.distributed import joined_world
 from results.refusal import Refusal
 from transfer.engines.vissl_metrics import EpochMetrics, measurement
 from transfer.job import Job, Outcome
+from transfer.limits import refuse_lone_image
 from transfer.probe_heads import new_heads, parameter_groups, trunk_maps
 from transfer.protocols import LinearProtocol
 from transfer.run import LinearRun
@@ -52,6 +53,7 @@ def measure(job: Job[LinearProtocol, LinearRun]) -> Outcome:
         list_images(job.run.data, job.protocol.dataset, split, limit=job.run.limit, seed=job.run.seed)
         for split in ("train", "val")
     )
+    refuse_lone_image(len(train.paths), job.protocol.global_batch_size)
     with joined_world(job.run.device) as world:
         probe = _new_probe(job, len(train.classes), world.device)
         before = state_digest(probe.trunk)
@@ -81,9 +83,7 @@ def top_k_percent(scores: Tensor, labels: Tensor, k: int) -> float:
 
 def _new_probe(job: Job[LinearProtocol, LinearRun], class_count: int, device: torch.device) -> Probe:
     protocol = job.protocol
-    backbone = load_backbone(job.run.checkpoint)
-    for warning in backbone.warnings:
-        print(f"warning: {job.run.checkpoint}: {warning}", flush=True)
+    backbone = load_with_warnings(job.run.checkpoint)
     heads = new_heads(protocol.heads, protocol.image_size, class_count, job.run.seed).to(device)
     optimizer = torch.optim.SGD(
         parameter_groups(heads, protocol.weight_decay),

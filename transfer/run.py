@@ -30,7 +30,8 @@ class Run:
     """Processes that decode images, for each device."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     gpus: int = 0
-    """How many GPUs of this machine take part; 0 for the most among which a batch divides evenly, or the CPU."""
+    """How many GPUs of this machine take part; 0 for the most among which a batch divides evenly, or the CPU.
+    The native engines use one."""
     dry_run: bool = False
     """Print every resolved setting and stop; neither data nor GPU is needed."""
     again: bool = False

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from data import voc
 from data.progress import track
-from evaluate.checkpoint import load_backbone
+from data.subset import with_each_class
+from evaluate.checkpoint import Backbone, load_with_warnings
 from evaluate.features import FeatureKey, cached_features
 from evaluate.images import SquashView
 from evaluate.protocols import CenterView
@@ -22,11 +23,16 @@ from results.settings import settings_hash
 from transfer.engines.child import follow
 from transfer.job import Job, Outcome
 from transfer.probe_heads import PooledTrunk
-from transfer.protocols import SvmProtocol
+from transfer.protocols import VOC07, SvmProtocol
 from transfer.run import SvmRun
 from transfer.svm_files import ClassResult, SvmSettings, read_results, read_settings, write_input
 
 SPLITS = {"train": "trainval", "test": "test"}
+FIXED_SETTINGS = {
+    "native": ("max_iterations",),
+    "vissl": ("positive_weight", "negative_weight", "tolerance", "norm_epsilon"),
+}
+"""Settings that an engine's own code does not take: LIBLINEAR stops by itself, VISSL has written its numbers down."""
 WORKERS = {"native": "transfer.svm", "vissl": "transfer.engines.vissl_svm"}
 Labelled = tuple[list[Path], NDArray[np.int32]]
 Rows = tuple[NDArray[np.float32], NDArray[np.int32]]
@@ -39,16 +45,30 @@ def measure(job: Job[SvmProtocol, SvmRun]) -> Outcome:
         Refusal: an image set names an image that is not there, an image cannot be decoded, a class has too few
             positives, or the trainer failed.
     """
-    splits = {split: labelled_images(job.run, image_set) for split, image_set in SPLITS.items()}
-    rows = {split: _rows(job, split, labelled) for split, labelled in splits.items()}
+    refuse_unheeded(job.protocol, job.run.engine)
+    positives = {"train": job.protocol.folds, "test": 1}
+    splits = {split: labelled_images(job.run, name, at_least=positives[split]) for split, name in SPLITS.items()}
+    backbone = load_with_warnings(job.run.checkpoint)
+    rows = {split: _rows(job, split, labelled, backbone) for split, labelled in splits.items()}
     write_input(job.folder, _settings(job.protocol), rows["train"], rows["test"])
     found = _train(job)
     measured = measurement(job.protocol, found, len(splits["test"][0]), job.run.engine)
     return Outcome(measurements=(measured,))
 
 
-def labelled_images(run: SvmRun, image_set: str) -> Labelled:
+def refuse_unheeded(protocol: SvmProtocol, engine: str) -> None:
+    """Raises Refusal where a setting was changed that is written into the engine's own code."""
+    for field in FIXED_SETTINGS[engine]:
+        value, fixed = getattr(protocol, field), getattr(VOC07, field)
+        if value != fixed:
+            other = next(name for name in FIXED_SETTINGS if field not in FIXED_SETTINGS[name])
+            raise Refusal(f"protocol.{field} is {value}, but engine {engine} always takes {fixed}; {other} heeds it")
+
+
+def labelled_images(run: SvmRun, image_set: str, *, at_least: int = 1) -> Labelled:
     """Images of a VOC2007 image set and their labels (n, 20): 1 present, 0 absent, -1 only difficult instances.
+
+    A limited run keeps `at_least` images of each class, without which its SVM could not be trained or tested.
 
     Raises:
         Refusal: the sets are incomplete or name an image that does not exist.
@@ -58,9 +78,7 @@ def labelled_images(run: SvmRun, image_set: str) -> Labelled:
     paths = [voc.image_path(folder, image_id) for image_id in ids]
     if missing := [path for path in paths if not path.is_file()]:
         raise Refusal(f"{missing[0]} does not exist, but {image_set} lists it ({len(missing)} such images)")
-    if not run.limit or run.limit >= len(paths):
-        return paths, labels
-    kept = sorted(np.random.default_rng(run.seed).permutation(len(paths))[: run.limit].tolist())
+    kept = with_each_class(labels == 1, run.limit, at_least, run.seed)
     return [paths[index] for index in kept], labels[kept]
 
 
@@ -84,11 +102,11 @@ def measurement(protocol: SvmProtocol, results: list[ClassResult], sample_count:
     )
 
 
-def _rows(job: Job[SvmProtocol, SvmRun], split: str, labelled: Labelled) -> Rows:
+def _rows(job: Job[SvmProtocol, SvmRun], split: str, labelled: Labelled, backbone: Backbone) -> Rows:
     paths, labels = labelled
     key = feature_key(job, split)
     with joined_world(job.run.device) as world:
-        trunk = loaded_trunk(load_backbone(job.run.checkpoint).state_dict, world.device)
+        trunk = loaded_trunk(backbone.state_dict, world.device)
         reader = PooledTrunk(trunk, job.protocol.feature)
         store = cached_features(key, paths, reader, root=job.run.output, world=world, workers=job.run.workers)
     return store.all_rows().numpy(), labels

@@ -2,11 +2,12 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.subset import stratified
+from data.subset import stratified, with_each_class
 
 
 def test_each_class_keeps_its_share() -> None:
@@ -52,3 +53,22 @@ def test_indices_ascend_without_repetition_and_number_about_the_limit(labels: li
     assert set(chosen) <= set(range(len(labels)))
     # A kept class never falls below one image, so the limit is passed by less than one image per kept class.
     assert len(chosen) <= max(limit, 1) + max(1, limit // 5)
+
+
+def test_every_class_of_many_an_image_keeps_enough() -> None:
+    # As rare as VOC2007's rarest: 20 classes, the rarest in 2 % of 5,000 images, most images with one class only.
+    generator = np.random.default_rng(0)
+    positive = generator.random((5000, 20)) < np.linspace(0.02, 0.1, 20)
+    for seed in range(5):
+        chosen = with_each_class(positive, 64, at_least=3, seed=seed)
+        assert len(chosen) == 64 and chosen == sorted(set(chosen))
+        assert positive[chosen].sum(axis=0).min() >= 3
+    assert with_each_class(positive, 64, 3, seed=0) != with_each_class(positive, 64, 3, seed=1)
+
+
+def test_enough_of_each_class_comes_before_the_limit_and_a_class_without_images_is_no_obstacle() -> None:
+    positive = np.zeros((50, 21), dtype=bool)
+    positive[np.arange(40), np.arange(40) % 20] = True
+    assert len(with_each_class(positive, 10, at_least=2, seed=0)) == 40
+    assert len(with_each_class(positive, 0, at_least=2, seed=0)) == 50
+    assert len(with_each_class(positive, 60, at_least=2, seed=0)) == 50

@@ -124,6 +124,9 @@ def test_paper_tasks_run_five_seeds_of_voc_detection_and_the_cheapest_stage_firs
     assert "--nproc-per-node 8 -m evaluate linear" in " ".join(linear.command)
     detection = next(task for task in tasks if task.protocol == "voc0712")
     assert " ".join(detection.command).endswith("--run.seed 0 --run.skip-doctor --run.gpus 8")
+    # One GPU where nothing is said, as the plan counts, and not all that there are.
+    alone = tasks_of(Request("paper", "random-init", tmp_path, roots))
+    assert all(task.command[-2:] == ("--run.gpus", "1") for task in alone if task.stage.room == "transfer")
 
 
 def test_a_smoke_run_shortens_the_demo_and_limits_real_data(tmp_path: Path) -> None:

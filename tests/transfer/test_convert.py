@@ -10,7 +10,7 @@ from evaluate.checkpoint import Backbone, load_backbone
 from results.refusal import Refusal
 from transfer import convert as room
 from transfer import keymap
-from transfer.convert import convert, write
+from transfer.convert import Target, convert, write
 from transfer.proof import TOLERANCE, Proof, compare, fixed_images, reference_features
 
 
@@ -53,6 +53,30 @@ def test_an_existing_file_is_not_overwritten(weights: Path, tmp_path: Path) -> N
     with pytest.raises(Refusal, match="exists already"):
         convert(str(weights), "torchvision", tmp_path / "out.pth")
     assert (tmp_path / "out.pth").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "message"),
+    [
+        ("detectron2", "out.pth", "must end in .pkl"),
+        ("detectron2", "out", "must end in .pkl"),
+        ("torchvision", "x" * 300 + ".pth", "is too long for a file"),
+        ("vissl", "file/out.torch", "file is not a folder"),
+    ],
+)
+def test_a_file_that_could_not_be_written_or_read_is_refused_before_any_work(
+    tmp_path: Path, target: Target, name: str, message: str
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Refusal, match=message):
+        convert("no checkpoint is looked at", target, tmp_path / name)
+
+
+def test_weights_that_look_untrained_are_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(load_backbone("random-init").state_dict, tmp_path / "fresh.pth")
+    convert(str(tmp_path / "fresh.pth"), "torchvision", tmp_path / "out.pth")
+    said = capsys.readouterr().err
+    assert said.startswith(f"warning: {tmp_path / 'fresh.pth'}: ") and said.endswith("these weights look untrained\n")
 
 
 def test_a_conversion_whose_proof_fails_leaves_no_file(

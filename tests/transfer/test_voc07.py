@@ -21,7 +21,7 @@ from transfer import voc07
 from transfer.job import Job
 from transfer.probe_heads import PooledTrunk
 from transfer.proof import reference_features
-from transfer.protocols import Head, SvmProtocol
+from transfer.protocols import VOC07, Head, SvmProtocol
 from transfer.run import SvmRun
 from transfer.svm_files import ClassResult
 
@@ -123,3 +123,22 @@ def test_res5_features_are_the_pooled_map_channel_by_channel() -> None:
         res5 = reference_features(load_backbone("random-init").state_dict, images)["res5"]
     assert found.shape == (1, 8192)
     torch.testing.assert_close(found[0, 1], res5[0, 0, 0:6, 1:7].mean())  # channel 0, top right window
+
+
+@pytest.mark.parametrize(
+    ("engine", "field", "value", "other"),
+    [("vissl", "positive_weight", 50.0, "native"), ("vissl", "norm_epsilon", 0.1, "native"),
+     ("native", "max_iterations", 1, "vissl")],
+)  # fmt: skip
+def test_a_setting_that_the_engine_would_not_heed_is_refused(engine: str, field: str, value: float, other: str) -> None:
+    changed = replace(VOC07, **{field: value})  # type: ignore[arg-type]
+    with pytest.raises(Refusal, match=rf"protocol\.{field} is {value}, but engine {engine} always .*{other} heeds"):
+        voc07.refuse_unheeded(changed, engine)
+    voc07.refuse_unheeded(changed, other)
+
+
+def test_a_limited_run_keeps_enough_images_of_each_class_to_fold(digits_root: Path) -> None:
+    for seed in range(3):
+        run = SvmRun("x", digits_root / "VOCdevkit", limit=40, seed=seed)
+        _, labels = voc07.labelled_images(run, "trainval", at_least=3)
+        assert (labels == 1).sum(axis=0).min() >= 3

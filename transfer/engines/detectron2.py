@@ -15,7 +15,15 @@ from transfer.detection_run import DetectionRun
 from transfer.engines import detectron2_measurements as measurements
 from transfer.engines import detectron2_progress as progress
 from transfer.engines.child import follow
-from transfer.engines.detectron2_task import LOG_FILE, METRICS_FILE, REFUSAL_FILE, RESULTS_FILE, Task, write_task
+from transfer.engines.detectron2_task import (
+    LOG_FILE,
+    METRICS_FILE,
+    PROOF_FILE,
+    REFUSAL_FILE,
+    RESULTS_FILE,
+    Task,
+    write_task,
+)
 from transfer.job import Job, Outcome
 
 
@@ -30,23 +38,24 @@ def measure(job: Job[DetectionProtocol, DetectionRun]) -> Outcome:
     check_batch(PROTOCOLS[job.protocol_name], job.protocol)
     task = _task(job)
     if task.node_rank:
-        task.file(".").mkdir(parents=True, exist_ok=True)
-        _run(task, job.protocol_name)
+        if not sealed.is_whole_json(task.file(RESULTS_FILE)):
+            task.file(".").mkdir(parents=True, exist_ok=True)
+            _run(task, job.protocol_name)
         return Outcome(())
-    if not _is_measured(task.file(RESULTS_FILE)):
+    if not all(_is_whole(task.file(name)) for name in (PROOF_FILE, RESULTS_FILE)):
         _run(task, job.protocol_name)
     return measurements.outcome(task)
 
 
-def _is_measured(results: Path) -> bool:
-    """Whether the results are there and whole; damaged ones are named, and found again from the last checkpoint."""
-    if not results.exists():
+def _is_whole(path: Path) -> bool:
+    """Whether this file of a finished run is as it was written; a damaged one is named, and made anew."""
+    if not path.exists():
         return False
     try:
-        sealed.read_json(results)
+        sealed.read_json(path)
     except Refusal as refusal:
         print(f"warning: {refusal}; measuring anew from the last checkpoint", file=sys.stderr)
-        results.unlink()
+        path.unlink()
         return False
     return True
 
@@ -103,10 +112,14 @@ def _run(task: Task, title: str) -> None:
     try:
         with progress.display(title, total) as shown, closing(lines):
             for line in lines:
+                if line.startswith("warning: "):
+                    print(line, file=sys.stderr)
                 shown.show(progress.newest(task.file(METRICS_FILE)) or progress.Status(0), progress.evaluation(line))
-    except Refusal:
+    except Refusal as error:
         if refusal.exists():
             raise Refusal(refusal.read_text(encoding="utf-8")) from None
+        if "out of memory" in str(error):
+            raise Refusal(f"{error}\na smaller batch needs less: --protocol.batch-divisor 2") from error
         raise
 
 

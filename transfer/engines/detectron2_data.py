@@ -104,11 +104,9 @@ def load_voc(split: VocSplit) -> list[dict[str, Any]]:
         annotation = voc.read_annotation(path)
         objects = []
         for one in annotation.objects:
-            if one.name not in voc.CLASSES:
-                raise Refusal(f"{path}: {one.name!r} is not one of VOC's 20 classes; restore the published file")
             # VOC counts pixels from 1 and includes the last; Detectron2's boxes are edges, from 0.
             box = [one.box[0] - 1, one.box[1] - 1, one.box[2], one.box[3]]
-            objects.append({"category_id": voc.CLASSES.index(one.name), "bbox": box, "bbox_mode": BoxMode.XYXY_ABS})
+            objects.append({"category_id": _class_index(path, one.name), "bbox": box, "bbox_mode": BoxMode.XYXY_ABS})
         image = str(voc.image_path(split.folder, image_id))
         size = {"height": annotation.height, "width": annotation.width}
         items.append({"file_name": image, "image_id": image_id, **size, "annotations": objects})
@@ -164,8 +162,15 @@ def _limit_voc(splits: tuple[VocSplit, ...], limit: int, seed: int, work: Path) 
 
 
 def _voc_label(folder: Path, image_id: str) -> int:
-    objects = voc.read_annotation(voc.annotation_path(folder, image_id)).objects
-    return voc.CLASSES.index(objects[0].name) if objects else -1
+    path = voc.annotation_path(folder, image_id)
+    objects = voc.read_annotation(path).objects
+    return _class_index(path, objects[0].name) if objects else -1
+
+
+def _class_index(annotation: Path, name: str) -> int:
+    if name not in voc.CLASSES:
+        raise Refusal(f"{annotation}: {name!r} is not one of VOC's 20 classes; restore the published file")
+    return voc.CLASSES.index(name)
 
 
 def _voc_view(split: VocSplit, image_ids: list[str], work: Path) -> VocSplit | None:
@@ -175,10 +180,17 @@ def _voc_view(split: VocSplit, image_ids: list[str], work: Path) -> VocSplit | N
     folder = work / split.folder.name
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("Annotations", "JPEGImages"):
-        with suppress(FileExistsError):  # of an earlier session, or of another machine's process
-            (folder / name).symlink_to((split.folder / name).resolve(), target_is_directory=True)
+        _link(folder / name, (split.folder / name).resolve())
     atomic.write_text(voc.split_path(folder, split.split), "".join(f"{image_id}\n" for image_id in image_ids))
     return VocSplit(folder, split.year, split.split)
+
+
+def _link(link: Path, target: Path) -> None:
+    """Let `link` point to `target`: it may be there from an earlier session, when the data lay elsewhere."""
+    if link.is_symlink() and link.readlink() != target:
+        link.unlink(missing_ok=True)
+    with suppress(FileExistsError):  # of an earlier session, or of another machine's process
+        link.symlink_to(target, target_is_directory=True)
 
 
 def _limit_coco(split: CocoSplit, limit: int, seed: int, work: Path) -> CocoSplit:

@@ -35,9 +35,9 @@ def outcome(task: Task) -> Outcome:
         Refusal: the results file is damaged.
     """
     path = task.file(RESULTS_FILE)
+    proof = sealed.read_json(task.file(PROOF_FILE))["lines"]
     try:
         results = sealed.read_json(path)
-        proof = sealed.read_json(task.file(PROOF_FILE))["lines"]
         found = tuple(_measurement(cell, results, proof) for cell in task.protocol.cells)
     except (ValueError, KeyError, TypeError) as error:
         raise Refusal(f"{path}: not the results of a finished run ({error}); remove the folder to run anew") from error

@@ -23,11 +23,20 @@ def main(task_file: str) -> int:
     task = read_task(Path(task_file))
     try:
         run(task)
-    except Refusal as refusal:
-        atomic.write_text(task.file(task.own_name(REFUSAL_FILE)), own_words(refusal))
-        print(f"error: {own_words(refusal)}", file=sys.stderr)
+    except Exception as error:
+        # What a rank refused is noted already; of several ranks it arrives here as a traceback.
+        if not task.file(task.own_name(REFUSAL_FILE)).exists():
+            if not isinstance(error, Refusal):
+                raise
+            note_refusal(task, error)
         return USAGE_STATUS
     return 0
+
+
+def note_refusal(task: Task, refusal: Refusal) -> None:
+    """Leave what was refused for the command that started this process."""
+    atomic.write_text(task.file(task.own_name(REFUSAL_FILE)), own_words(refusal))
+    print(f"error: {own_words(refusal)}", file=sys.stderr)
 
 
 def run(task: Task) -> None:
@@ -92,14 +101,14 @@ def convert_and_prove(task: Task) -> None:
     Raises:
         Refusal: the checkpoint is no ResNet-50, or the conversion is wrong; no converted file is left then.
     """
-    from evaluate.checkpoint import load_backbone
+    from evaluate.checkpoint import load_with_warnings
     from transfer.convert import write
     from transfer.engines.detectron2_proof import prove
 
     converted, proof_file = task.file(CONVERTED_FILE), task.file(PROOF_FILE)
-    if proof_file.exists() and not sealed.damage(converted):
+    if not sealed.damage(converted) and sealed.is_whole_json(proof_file):
         return
-    backbone = load_backbone(task.checkpoint)
+    backbone = load_with_warnings(task.checkpoint)
     unproven = converted.with_name(f"unproven-{converted.name}")
     try:
         write(backbone.state_dict, "detectron2", unproven)

@@ -1,5 +1,7 @@
 """Detectron2's own trainer with our data sets, evaluators and schedule; what every rank runs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +9,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from results import sealed
+from results.refusal import Refusal
 from transfer.engines import detectron2_compat
 from transfer.engines.child import die_with_parent
 from transfer.engines.detectron2_data import Splits, image_count, registered
+from transfer.engines.detectron2_process import note_refusal
 from transfer.engines.detectron2_task import CONVERTED_FILE, DETECTIONS_FILE, METRICS_FILE, RESULTS_FILE, Task
 
 detectron2_compat.prepare()
@@ -56,6 +60,8 @@ class Trainer(DefaultTrainer):  # type: ignore[misc]
         """Detectron2's, and the images go on where the checkpoint's ended."""
         super().resume_or_load(resume=resume)
         self._trainer.data_loader.batch_sampler.first = self.start_iter
+        if "_data_loader_iter" in vars(self._trainer):  # Detectron2 0.6 has begun to read already
+            self._trainer._data_loader_iter = iter(self._trainer.data_loader)
 
     @classmethod
     def build_evaluator(cls, cfg: Any, dataset_name: str) -> Any:
@@ -80,15 +86,39 @@ def work(task: Task, splits: Splits, device: str, parent: int | None) -> None:
         detectron2_compat.allow_data_parallel_on_cpu()
     detectron2_compat.seal_checkpoints()
     detectron2_compat.name_unusable_images()
-    with registered(splits) as (train, test):
+    with refusals_noted(task), registered(splits) as (train, test):
         config = run_configuration(task, train, test, device)
         seed_all_rng(task.seed + comm.get_rank())
+        refuse_another_command(task)
         trainer = Trainer(config)
         trainer.resume_or_load()
         trainer.train()
         if comm.is_main_process():
             _keep_final(trainer, Path(task.folder))
             _write_results(task, splits, trainer, device)
+
+
+@contextmanager
+def refusals_noted(task: Task) -> Iterator[None]:
+    """With several ranks a refusal reaches the process that started them as a traceback: its words are kept here."""
+    try:
+        yield
+    except Refusal as refusal:
+        note_refusal(task, refusal)
+        raise
+
+
+def refuse_another_command(task: Task) -> None:
+    """Raises Refusal unless all machines were given the same protocol, checkpoint, data and seed.
+
+    Of all these the folder's name is made.
+    """
+    names = [Path(folder).name for folder in comm.all_gather(task.folder)]
+    if different := [name for name in names if name != names[0]]:
+        raise Refusal(
+            f"another machine works in {different[0]}, this run's first one in {names[0]}; start the same command on "
+            "all of them, but for --run.node-rank"
+        )
 
 
 def run_configuration(task: Task, train: tuple[str, ...], test: tuple[str, ...], device: str) -> Any:

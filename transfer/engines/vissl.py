@@ -20,7 +20,7 @@ import torch
 
 from data.listing import ImageList, list_images
 from data.progress import track
-from evaluate.checkpoint import load_backbone
+from evaluate.checkpoint import load_with_warnings
 from results import atomic, sealed
 from results.refusal import Refusal
 from transfer.convert import write
@@ -36,6 +36,7 @@ from transfer.engines.vissl_metrics import (
 )
 from transfer.engines.whole_checkpoints import for_vissl
 from transfer.job import Job, Outcome
+from transfer.limits import refuse_lone_image
 from transfer.protocols import LinearProtocol
 from transfer.run import LinearRun, even_share
 
@@ -52,6 +53,7 @@ def measure(job: Job[LinearProtocol, LinearRun]) -> Outcome:
     if importlib.util.find_spec("vissl") is None:
         raise Refusal("VISSL is not installed; run `make setup`, or choose --run.engine native")
     train, val = (_list(job, split) for split in ("train", "val"))
+    refuse_lone_image(len(train.paths), job.protocol.global_batch_size)
     machine = _machine(job)
     lists = _write_lists(job.folder, {"train": train, "val": val})
     delta = vissl_config.delta(job.protocol, machine, len(train.classes), lists)
@@ -134,9 +136,7 @@ def _write_lists(folder: Path, splits: Mapping[str, ImageList]) -> dict[str, Pat
 
 def _write_weights(job: Job[LinearProtocol, LinearRun], weights: Path) -> None:
     if sealed.damage(weights):
-        backbone = load_backbone(job.run.checkpoint)
-        for warning in backbone.warnings:
-            print(f"warning: {job.run.checkpoint}: {warning}", flush=True)
+        backbone = load_with_warnings(job.run.checkpoint)
         write(backbone.state_dict, "vissl", weights)
         sealed.seal(weights)
 

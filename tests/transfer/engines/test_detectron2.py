@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,11 +16,14 @@ import numpy as np
 import pytest
 import torch
 
-from results.records import Record, read_records
+from results import sealed
+from results.records import CheckpointIdentity, DatasetIdentity, Record, read_records
 from results.refusal import Refusal
 from transfer.detection_protocols import PROTOCOLS, VOC0712
+from transfer.detection_run import DetectionRun
 from transfer.engines import child, detectron2
 from transfer.engines.detectron2_task import Task
+from transfer.job import Job
 
 ROOT = Path(__file__).parents[3]
 # As small as both detectors allow: what is tested is the way, not the numbers.
@@ -128,7 +132,25 @@ def test_a_crash_names_the_log_and_shows_its_end(tmp_path: Path, monkeypatch: py
         detectron2._run(task(tmp_path), "voc0712")
     assert "ended with status 7" in str(refusal.value)
     assert str(tmp_path / "engine.log") in str(refusal.value)
-    assert str(refusal.value).endswith("CUDA out of memory")
+    assert str(refusal.value).endswith("CUDA out of memory\na smaller batch needs less: --protocol.batch-divisor 2")
+
+
+def test_what_the_process_warns_of_is_said_here_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warning = tmp_path / "python"
+    warning.write_text("#!/bin/sh\necho a line\necho 'warning: model_0000005.pth is damaged' >&2\n")
+    warning.chmod(0o755)
+    monkeypatch.setattr(child.sys, "executable", str(warning))
+    detectron2._run(task(tmp_path), "voc0712")
+    assert "warning: model_0000005.pth is damaged\n" in capsys.readouterr().err
+
+
+def test_a_further_machine_has_nothing_to_do_where_the_first_one_has_its_results(tmp_path: Path) -> None:
+    sealed.write_json(tmp_path / "results.json", {"metrics": {}})
+    run = DetectionRun("x", nodes=2, node_rank=1, rendezvous="tcp://host:1")
+    identity = CheckpointIdentity("a", "b", "c"), DatasetIdentity("voc0712", "digits", "f", {})
+    assert detectron2.measure(Job("voc0712", VOC0712, run, *identity, tmp_path)).measurements == ()
 
 
 def test_an_interrupted_command_ends_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,6 +278,14 @@ def test_a_run_killed_while_it_measured_trains_no_more_and_ends_with_the_same_re
     found = final_weights(tmp_path)
     assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())
 
+    # The proof of a finished run is damaged: the weights are converted and proven anew, and no training is lost.
+    (tmp_path / "records" / next((tmp_path / "records").glob("*.json")).name).unlink()
+    proof = folder / "proof.json"
+    proof.write_bytes(proof.read_bytes()[:-9])
+    done = run(line)
+    assert done.returncode == 0 and f"warning: {proof} is damaged" in done.stderr, done.stderr
+    assert records(tmp_path)[0].measurement == whole.measurement
+
 
 def final_weights(folder: Path) -> dict[str, torch.Tensor]:
     (path,) = (folder / "out").glob("*/model_final.pth")
@@ -278,17 +308,18 @@ def test_a_run_folder_of_another_checkpoint_is_refused(digits_root: Path, tmp_pa
     assert records(tmp_path) == []
 
 
+def meeting_place() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"tcp://127.0.0.1:{free.getsockname()[1]}"
+
+
 @pytest.mark.slow
 @pytest.mark.engine
 @pytest.mark.distributed
 def test_two_machines_train_one_detector_and_write_one_record(digits_root: Path, tmp_path: Path) -> None:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        meeting = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     norms = ("--protocol.norm", "naiveSyncBN", "--protocol.fpn-norm", "naiveSyncBN")
-    line = command("coco-demo", digits_root, tmp_path, *norms, "--run.nodes", "2", "--run.rendezvous", meeting)
+    line = command("coco-demo", digits_root, tmp_path, *norms, "--run.nodes", "2", "--run.rendezvous", meeting_place())
     with started([*line, "--run.node-rank", "1"], tmp_path / "second.log") as second:
         first = run(line)
         assert first.returncode == 0, first.stderr + (tmp_path / "second.log").read_text()
@@ -300,6 +331,28 @@ def test_two_machines_train_one_detector_and_write_one_record(digits_root: Path,
     attached = tmp_path / "records" / found[0].attachments["predictions"]
     with np.load(attached) as content:
         assert len(content["image_ids"]) == found[0].measurement.sample_count
+
+
+@pytest.mark.slow
+@pytest.mark.engine
+@pytest.mark.distributed
+@pytest.mark.parametrize("fault", ["unreadable image", "another seed"])
+def test_what_one_of_several_machines_refuses_is_one_line(
+    fault: str, copy_digits: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = copy_digits("coco")
+    seed = "1" if fault == "another seed" else "0"
+    if fault == "unreadable image":
+        for path in (root / "coco" / "val2017").iterdir():
+            path.write_bytes(path.read_bytes()[:300])
+    norms = ("--protocol.norm", "naiveSyncBN", "--protocol.fpn-norm", "naiveSyncBN", "--run.skip-doctor")
+    line = command("coco-demo", root, tmp_path, *norms, "--run.nodes", "2", "--run.rendezvous", meeting_place())
+    with started([*line, "--run.node-rank", "1", "--run.seed", seed], tmp_path / "second.log"):
+        first = run(line)
+    assert first.returncode == 2
+    said = [text for text in first.stderr.splitlines() if "iteration" not in text and "evaluation" not in text]
+    assert len(said) == 1 and said[0].startswith("error: "), first.stderr
+    assert ("val2017" if fault == "unreadable image" else "start the same command on all of them") in said[0]
 
 
 @pytest.mark.gpu

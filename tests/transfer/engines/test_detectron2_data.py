@@ -84,6 +84,23 @@ def test_an_unknown_voc_class_is_refused_naming_the_file(copy_digits: Callable[.
         load_voc(VocSplit(folder, 2007, "trainval"))
 
 
+def test_with_a_limit_too(copy_digits: Callable[..., Path], tmp_path: Path) -> None:
+    root = copy_digits("VOCdevkit")
+    for path in (root / "VOCdevkit" / "VOC2007" / "Annotations").iterdir():
+        path.write_text(path.read_text().replace("<name>", "<name>un"))
+    with pytest.raises(Refusal, match=r"xml: 'un.*not one of VOC's 20 classes"):
+        splits_of("voc0712", root, tmp_path, limit=30)
+
+
+def test_data_that_moved_since_the_interruption_is_found_where_it_is_now(digits_root: Path, tmp_path: Path) -> None:
+    stale = tmp_path / "VOC2007" / "Annotations"
+    stale.parent.mkdir()
+    stale.symlink_to(tmp_path / "gone")
+    split = splits_of("voc0712", digits_root, tmp_path, limit=30).test[0]
+    assert isinstance(split, VocSplit) and load_voc(split)
+    assert stale.resolve() == (digits_root / "VOCdevkit" / "VOC2007" / "Annotations").resolve()
+
+
 def test_coco_keeps_the_published_category_order_and_drops_no_image_itself(digits_root: Path, tmp_path: Path) -> None:
     from detectron2.data import DatasetCatalog, MetadataCatalog
 

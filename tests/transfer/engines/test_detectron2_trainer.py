@@ -2,13 +2,36 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from torch.utils.data import DataLoader
 
 from transfer.detection_protocols import COCO, VOC0712
 from transfer.engines.detectron2_task import Task
 
 pytestmark = pytest.mark.engine
+
+
+@pytest.mark.parametrize("is_eager", [False, True], ids=["newer Detectron2", "Detectron2 0.6"])
+def test_a_resumed_trainer_reads_on_where_the_checkpoint_ended(is_eager: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transfer.engines.detectron2_stream import Batches
+    from transfer.engines.detectron2_trainer import DefaultTrainer, Trainer
+
+    def resume(self: Any, resume: bool = True) -> None:
+        self.start_iter = 7
+
+    monkeypatch.setattr(DefaultTrainer, "resume_or_load", resume)
+    by_key = {(index, index): index for index in range(60)}
+    loader = DataLoader(by_key, batch_sampler=Batches(lambda: iter(range(60)), [False] * 60, 2), collate_fn=list)
+    trainer = Trainer.__new__(Trainer)
+    trainer._trainer = SimpleNamespace(data_loader=loader)
+    if is_eager:  # 0.6 opens its loader before it resumes
+        trainer._trainer._data_loader_iter = iter(loader)
+    trainer.resume_or_load()
+    read = trainer._trainer._data_loader_iter if is_eager else iter(loader)
+    assert next(read) == [14, 15]
 
 
 def test_the_runs_own_settings_change_nothing_that_the_protocol_prescribes(tmp_path: Path) -> None:
