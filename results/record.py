@@ -63,7 +63,10 @@ class DatasetIdentity:
 
 @dataclass(frozen=True)
 class Record:
-    """One measured cell with everything needed to judge and repeat it; field names are the JSON's keys."""
+    """One measured cell with everything needed to judge and repeat it; field names are the JSON's keys.
+
+    `wall_time_seconds` of a `resumed` transfer run is that of the last session alone.
+    """
 
     measurement: Measurement
     checkpoint: CheckpointIdentity

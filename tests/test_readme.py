@@ -23,6 +23,7 @@ DRY = {
     "make reproduce": "ARGS=--dry-run",
     "make": "ARGS=--run.dry-run",
     "python -m pretrain paper --run.data": "--run.dry-run",
+    "python -m transfer coco": "--run.dry-run",
 }
 # `doctor` exits with 1 when it finds a problem, and the reader's folders are not here.
 ALLOWED_STATUS = {"make doctor": {0, 1, 2}}
