@@ -1,7 +1,9 @@
 """One way to refuse bad input: a clear line for the user, exit status 2, no traceback."""
 
 import hashlib
+import io
 import os
+import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,8 @@ from pathlib import Path
 FAILURE_STATUS = 1
 USAGE_STATUS = 2
 INTERRUPTED_STATUS = 130
+BROKEN_PIPE_STATUS = 141
+"""What shells report of a program whose reader has gone: 128 and the number of SIGPIPE."""
 SAID_ONCE = "VICREG_SAID_ONCE"
 """Environment variable: a folder in which ranks started together note what they said, each sentence once."""
 
@@ -30,10 +34,18 @@ class Failure(RuntimeError):  # noqa: N818 - named as users know it
 def run_command_line(command: Callable[[], int | None]) -> None:
     """Run a `__main__` body and exit with its status; a `Refusal` becomes one line and status 2, a `Failure` 1.
 
-    Anything else that escapes is a programmer's mistake and keeps its traceback.
+    A terminal or file that cannot hold every character gets "?" in their places; a reader who has gone ("| head") ends
+    the command quietly. Anything else that escapes is a programmer's mistake and keeps its traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         status = command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _leave_unless_somebody_reads()
+        raise
     except Refusal as refusal:
         _say(f"error: {own_words(refusal)}")
         sys.exit(USAGE_STATUS)
@@ -44,6 +56,17 @@ def run_command_line(command: Callable[[], int | None]) -> None:
         _say("interrupted; the same command continues where this one stopped")
         sys.exit(INTERRUPTED_STATUS)
     sys.exit(status or 0)
+
+
+def _leave_unless_somebody_reads() -> None:
+    """Exit where it is this process's own output that nobody reads any more, and not a pipe between its parts."""
+    output = sys.stdout.fileno()
+    asked = select.poll()
+    asked.register(output, select.POLLOUT)
+    if any(answer & (select.POLLERR | select.POLLHUP) for _, answer in asked.poll(0)):
+        # Python flushes once more at the end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+        sys.exit(BROKEN_PIPE_STATUS)
 
 
 def _say(sentence: str) -> None:
