@@ -99,14 +99,19 @@ def _fit(one: Candidate) -> tuple[int, int, bool, str]:
     return len(one.missing) + len(one.misshapen), len(one.unexpected), not one.known, one.spelled
 
 
-def _tensor_maps(node: Any, where: str = "", depth: int = 0) -> Iterator[tuple[str, TensorMap]]:
-    if not isinstance(node, Mapping) or depth > MAX_DEPTH:
+def _tensor_maps(
+    node: Any, where: str = "", depth: int = 0, seen: set[int] | None = None
+) -> Iterator[tuple[str, TensorMap]]:
+    # A small file may refer to the same part many times over: each is walked once.
+    seen = set() if seen is None else seen
+    if not isinstance(node, Mapping) or depth > MAX_DEPTH or id(node) in seen:
         return
+    seen.add(id(node))
     tensors = {key: value for key, value in node.items() if isinstance(key, str) and isinstance(value, torch.Tensor)}
     if tensors:
         yield where, tensors
     for key, value in node.items():
-        yield from _tensor_maps(value, f"{where}/{key}".strip("/"), depth + 1)
+        yield from _tensor_maps(value, f"{where}/{key}".strip("/"), depth + 1, seen)
 
 
 def _prefixes(tensors: TensorMap, dialect: str) -> set[str]:
@@ -119,6 +124,15 @@ def _ends_in(key: str, anchor: str) -> bool:
     return key == anchor or key.endswith("." + anchor)
 
 
+def odd_kind(tensor: torch.Tensor) -> str:
+    """What keeps a tensor's numbers from being read as they stand (sparse, quantized, without data), or empty."""
+    if tensor.is_quantized:
+        return "quantized"
+    if tensor.layout is not torch.strided or tensor.device.type != "cpu":
+        return f"{tensor.layout} on {tensor.device}"
+    return ""
+
+
 def _candidate(container: str, prefix: str, dialect: str, tensors: TensorMap) -> Candidate:
     missing, misshapen, keys = [], [], set()
     for name, shape in resnet50_shapes().items():
@@ -128,6 +142,10 @@ def _candidate(container: str, prefix: str, dialect: str, tensors: TensorMap) ->
             missing.append(key)
         elif tuple(tensors[key].shape) != shape:
             misshapen.append(f"{key} {tuple(tensors[key].shape)} instead of {shape}")
+        elif kind := odd_kind(tensors[key]):
+            misshapen.append(f"{key} ({kind})")
+        elif not tensors[key].is_floating_point():
+            misshapen.append(f"{key} ({tensors[key].dtype}, not floating point)")
     unexpected = sorted(
         key
         for key in tensors

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from evaluate.architecture import norm_names, resnet50_shapes
-from evaluate.candidates import MAX_DEPTH, Candidate, candidates
+from evaluate.candidates import MAX_DEPTH, Candidate, candidates, odd_kind
 from evaluate.containers import read_tree
 from evaluate.pickles import StandIn
 from evaluate.weights import ResolvedWeights, resolve
@@ -112,9 +112,15 @@ def _state_dict(chosen: Candidate) -> dict[str, torch.Tensor]:
         state[name] = chosen.tensors[chosen.key(name)].detach().to(torch.float32, copy=True).contiguous()
         if name.endswith(".running_var"):
             counter = name.replace("running_var", "num_batches_tracked")
-            found = chosen.tensors.get(chosen.key(counter))
-            state[counter] = torch.tensor(0) if found is None else found.detach().clone().to(torch.int64).reshape(())
+            state[counter] = _batch_count(chosen.tensors.get(chosen.key(counter)))
     return state
+
+
+def _batch_count(found: torch.Tensor | None) -> torch.Tensor:
+    """A norm's batch counter, () int64; 0 where the file keeps none, or something that is no count."""
+    if found is None or odd_kind(found) or found.numel() != 1 or not bool(torch.isfinite(found).all()):
+        return torch.tensor(0)
+    return found.detach().to(torch.int64, copy=True).reshape(())
 
 
 def _refuse_impossible_values(state_dict: Mapping[str, torch.Tensor], path: Path, chosen: Candidate) -> None:
@@ -139,16 +145,18 @@ def _sanity_warnings(state_dict: Mapping[str, torch.Tensor]) -> tuple[str, ...]:
     return ()
 
 
-def _declared_flag(node: Any, depth: int = 0) -> str:
+def _declared_flag(node: Any, depth: int = 0, seen: set[int] | None = None) -> str:
     """The key by which the file says its stride is in the 1x1 convolutions, or an empty string."""
+    seen = set() if seen is None else seen
     if isinstance(node, StandIn):
         node = node.state
-    if not isinstance(node, Mapping) or depth > MAX_DEPTH:
+    if not isinstance(node, Mapping) or depth > MAX_DEPTH or id(node) in seen:
         return ""
+    seen.add(id(node))
     for key, value in node.items():
         if key in STRIDE_FLAGS and str(value).lower() == "true":
             return f"{key}={value}"
-        if found := _declared_flag(value, depth + 1):
+        if found := _declared_flag(value, depth + 1, seen):
             return found
     return ""
 

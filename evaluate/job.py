@@ -1,6 +1,7 @@
 """One evaluation: what is measured, where its work lies, and what came out. Torch-free."""
 
 import dataclasses
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from evaluate.run import Run
 from evaluate.weights import ResolvedWeights
 from results import sealed
 from results.records import DatasetIdentity, Measurement
+from results.settings import refuse_wrong_types
 
 RESULT_FILE = "result.json"
 STATES = "checkpoints"
@@ -70,13 +72,21 @@ def read_outcome(folder: Path) -> Outcome | None:
         content["measurements"] = tuple(Measurement(**one) for one in content["measurements"])
         content["extra_deviations"] = tuple(content["extra_deviations"])
         outcome = Outcome(**content)
+        refuse_wrong_types(outcome, "outcome")
+        _check_files(files)
     except (ValueError, TypeError, KeyError) as error:
         print(f"warning: {error}; going on from the last state in {folder}", file=sys.stderr)
         return None
     for name, digest in files.items():
-        # A name of another folder's file can only be a forger's.
-        if Path(name).name != name or not (folder / name).is_file() or sealed.file_sha256(folder / name) != digest:
+        if not (folder / name).is_file() or sealed.file_sha256(folder / name) != digest:
             print(f"warning: {folder / name} is missing or damaged; measuring anew", file=sys.stderr)
             shutil.rmtree(folder / STATES, ignore_errors=True)
             return None
     return outcome
+
+
+def _check_files(files: Mapping[str, object]) -> None:
+    """Raises ValueError unless they are names of this folder with digests: others can only be a forger's."""
+    for name, digest in files.items():
+        if Path(name).name != name or not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ValueError(f"{name!r} is no file of this folder, or {digest!r} no digest")

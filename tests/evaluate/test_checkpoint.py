@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import re
 import struct
 import sys
 import zipfile
@@ -191,6 +192,62 @@ def test_a_truncated_file_is_refused(kept: int, new_container: bool, tmp_path: P
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(Refusal, match=r"a\.pth"):
         load_backbone(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "odd", "why"),
+    [
+        ("conv1.weight", lambda tensor: tensor.to(torch.int8), "torch.int8, not floating point"),
+        ("conv1.weight", lambda tensor: tensor.to(torch.complex64), "torch.complex64, not floating point"),
+        ("layer1.0.conv1.weight", lambda tensor: tensor.to_sparse(), "torch.sparse_coo on cpu"),
+        ("layer1.0.conv1.weight", lambda tensor: tensor.to("meta"), "torch.strided on meta"),
+    ],
+)
+def test_tensors_that_are_no_weights_are_named(
+    name: str, odd: Any, why: str, resnet50_state: State, tmp_path: Path
+) -> None:
+    content = resnet50_state | {name: odd(resnet50_state[name])}
+    with pytest.raises(Refusal, match=rf"misshapen {re.escape(name)} \({re.escape(why)}\)"):
+        load_backbone(save(content, tmp_path / "a.pth"))
+
+
+@pytest.mark.parametrize(
+    "odd", [torch.zeros(2), torch.tensor(float("nan")), torch.zeros((), device="meta"), torch.eye(1).to_sparse()]
+)
+def test_a_batch_counter_that_is_none_counts_nothing(odd: torch.Tensor, resnet50_state: State, tmp_path: Path) -> None:
+    content = resnet50_state | {"bn1.num_batches_tracked": odd}
+    counter = load_backbone(save(content, tmp_path / "a.pth")).state_dict["bn1.num_batches_tracked"]
+    assert counter.dtype == torch.int64 and counter.shape == () and counter == 0
+
+
+def test_a_small_file_that_refers_to_itself_a_billion_times_over_is_read_at_once(tmp_path: Path) -> None:
+    laughs: dict[str, Any] = {"x": torch.zeros(1)}
+    for _ in range(7):
+        laughs = {f"k{index}": laughs for index in range(60)}
+    path = save({"laugh": laughs}, tmp_path / "a.pth")
+    assert path.stat().st_size < 10_000
+    with pytest.raises(Refusal, match="holds no tensors of a ResNet"):
+        load_backbone(path)
+
+
+@pytest.mark.parametrize("forgery", ["no bytes", "shared bytes", "negative shape"])
+def test_a_safetensors_header_that_does_not_fit_its_bytes_is_refused(
+    forgery: str, resnet50_state: State, tmp_path: Path
+) -> None:
+    content = write_safetensors(resnet50_state, tmp_path / "a.safetensors").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header, body = json.loads(content[8 : 8 + length]), content[8 + length :]
+    entry = header["layer4.2.conv2.weight"]
+    if forgery == "no bytes":
+        entry["data_offsets"][1] = entry["data_offsets"][0]
+    elif forgery == "shared bytes":
+        entry["data_offsets"] = header["layer4.1.conv2.weight"]["data_offsets"]
+    else:
+        entry["shape"][0] = -1
+    forged = json.dumps(header).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(forged).to_bytes(8, "little") + forged + body)
+    with pytest.raises(Refusal, match="damaged or truncated safetensors"):
+        load_backbone(tmp_path / "a.safetensors")
 
 
 def test_a_truncated_safetensors_file_is_refused(tmp_path: Path) -> None:

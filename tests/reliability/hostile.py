@@ -100,7 +100,7 @@ def mutated_json(content: Any, random: np.random.Generator) -> Any:
             key = keys[int(random.integers(len(keys)))]
             parents.append((node, key))
             node = node[key]
-        value = HOSTILE_VALUES[int(random.integers(len(HOSTILE_VALUES)))]
+        value = copy.deepcopy(HOSTILE_VALUES[int(random.integers(len(HOSTILE_VALUES)))])
         if not parents:
             out = value if random.integers(8) == 0 else out
             continue

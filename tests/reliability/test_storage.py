@@ -247,19 +247,21 @@ def test_damaged_metrics_of_a_finished_vissl_run_are_not_believed(tmp_path: Path
         assert not metrics.exists()
 
 
-def test_damaged_results_of_detectron2_are_found_again_from_the_last_checkpoint(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", ["results.json", "proof.json"])
+def test_damaged_results_or_proof_of_detectron2_are_found_again_from_the_last_checkpoint(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results = tmp_path / "results.json"
-    sealed.write_json(results, {"metrics": {"bbox": {"AP50": 82.4}}, "test_images": 4952})
-    content = results.read_bytes()
+    file = tmp_path / name
+    written = {"metrics": {"bbox": {"AP50": 82.4}}, "test_images": 4952, "lines": ["318 of 318 tensors matched"]}
+    sealed.write_json(file, written)
+    content = file.read_bytes()
     for what, harm in harms(len(content)):
-        results.write_bytes(harm(content))
-        if detectron2._is_measured(results):  # white space was harmed
-            assert sealed.read_json(results)["metrics"] == {"bbox": {"AP50": 82.4}}, what
+        file.write_bytes(harm(content))
+        if detectron2._is_whole(file):  # white space was harmed
+            assert sealed.read_json(file) == written, what
             continue
-        assert not results.exists(), what
-        assert str(results) in capsys.readouterr().err, what
+        assert not file.exists(), what
+        assert str(file) in capsys.readouterr().err, what
 
 
 def test_damaged_converted_weights_are_converted_anew(tmp_path: Path) -> None:

@@ -90,8 +90,9 @@ def test_the_whole_path_measures_every_class_and_a_second_start_computes_nothing
 def test_other_preprocessing_gives_other_features(digits_root: Path, tmp_path: Path) -> None:
     paths, labels = voc07.labelled_images(SvmRun("x", digits_root / "VOCdevkit"), "test")
     few = (paths[:6], labels[:6])
-    centre, kept = voc07._rows(job(tmp_path, tmp_path / "run"), "test", few)
-    squash, _ = voc07._rows(job(tmp_path, tmp_path / "run", replace(SMALL, crop="squash")), "test", few)
+    weights = load_backbone("random-init")
+    centre, kept = voc07._rows(job(tmp_path, tmp_path / "run"), "test", few, weights)
+    squash, _ = voc07._rows(job(tmp_path, tmp_path / "run", replace(SMALL, crop="squash")), "test", few, weights)
     assert centre.shape == squash.shape == (6, 2048)
     assert (kept == few[1]).all()
     assert not np.allclose(centre, squash)
