@@ -32,7 +32,7 @@ class RollCall:
         self._words = ""
         self._raised, self._left, self._heard = threading.Event(), threading.Event(), threading.Event()
         self._news = threading.Event()  # one of the first two
-        self._sentence, self._speaker = "", -1
+        self._sentence, self._speaks = "", False
         self._thread = threading.Thread(target=self._attend, daemon=True)
         self._thread.start()
 
@@ -55,11 +55,9 @@ class RollCall:
         """What to raise in place of a collective's `error`: one rank says which was lost, the others are silent."""
         self.fail(WAITED)
         if not self._heard.is_set() or not self._sentence:
-            self._sentence, self._speaker = (
-                f"rank 0, at which the ranks meet, is gone or hangs ({first_line(error)})",
-                1,
-            )
-        return Failure(self._sentence) if self.rank == self._speaker else SystemExit(1)
+            self._sentence = f"rank 0, at which the ranks meet, is gone or hangs ({first_line(error)})"
+            self._speaks = self.rank == 1
+        return Failure(self._sentence) if self._speaks else SystemExit(1)
 
     def _attend(self) -> None:
         try:
@@ -94,7 +92,7 @@ class RollCall:
         absent = [rank for rank in range(self.size) if rank not in present]
         stuck = [rank for rank in present if rank not in words]
         if own:
-            self._sentence = "; ".join(f"rank {rank} ended: {text}" for rank, text in own.items())
+            self._sentence = "; ".join(_ended(rank, text) for rank, text in own.items())
         elif absent:
             self._sentence = f"{_ranks(absent)} died or stopped: no answer within {ANSWER_SECONDS:g} seconds"
         elif stuck:
@@ -102,7 +100,8 @@ class RollCall:
         else:
             self._sentence = "a connection between the ranks broke, although all of them are alive"
         self._sentence += "; the same command continues from the last state"
-        self._speaker = min(set(present) - set(own), default=-1)
+        # Ranks that conclude at different moments know different things: the first of them speaks for all.
+        self._speaks = self.rank not in own and self._store.add("speaker", 1) == 1
 
     def _see_the_others_off(self) -> None:
         """The store must not vanish before the others have heard what it holds."""
@@ -126,7 +125,7 @@ class RollCall:
             time.sleep(POLL_SECONDS / 5)
 
     def _end_the_process(self) -> None:
-        if self.rank == self._speaker:
+        if self._speaks:
             print(f"error: {self._sentence}", file=sys.stderr, flush=True)
         os._exit(1)
 
@@ -135,6 +134,10 @@ def first_line(error: BaseException) -> str:
     """The error's type and the first line of what it says."""
     text = str(error).strip()
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+
+
+def _ended(rank: int, words: str) -> str:
+    return words if words.startswith(f"rank {rank} ") else f"rank {rank} ended: {words}"
 
 
 def _ranks(ranks: list[int]) -> str:

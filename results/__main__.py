@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from results.records import DEFAULT_FOLDER
-from results.refusal import run_command_line
+from results.refusal import Refusal, run_command_line
 from results.usage import deferred, usage_errors_in_one_line
 
 
@@ -87,7 +87,7 @@ def reproduce(
     """
     from results.tasks import Request
 
-    request = Request(scale, checkpoint, root, roots.given(), controls, only, gpus, tuple(shlex.split(pass_on)))
+    request = Request(scale, checkpoint, root, roots.given(), controls, only, gpus, _words(pass_on))
     if cluster != "none":
         from results.cluster import submit_jobs
 
@@ -95,6 +95,13 @@ def reproduce(
     from results.reproduce import reproduce as run
 
     return run(request, dry_run=dry_run, skip_doctor=skip_doctor)
+
+
+def _words(pass_on: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(pass_on))
+    except ValueError as error:
+        raise Refusal(f"--pass-on {pass_on!r}: {error}; quote it as a shell would") from error
 
 
 def report(records: Path = DEFAULT_FOLDER, runs: Path = Path("runs"), output: Path = Path("report.html")) -> int:

@@ -100,7 +100,7 @@ def find_ablations(records: Sequence[Record], runs_folder: Path) -> list[Ablatio
     """The runs below `runs_folder` whose backbone has a record in a cell of an ablation."""
     logs = _logs_by_digest(runs_folder)
     found = {}
-    for record in sorted(records, key=lambda one: one.created):
+    for record in sorted(records, key=lambda one: one.moment):
         log = logs.get(record.checkpoint.sha256)
         if log is not None and record.cell.split("/")[0] in ("table3", "table4a", "table4b"):
             run = AblationRun(record.cell, record.seed, record.dataset.corpus, record.measurement.value, log)

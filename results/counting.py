@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from results.groups import Group
 from results.stages import protocol_of
-from results.tables import PAPER, targets
+from results.tables import PAPER, targets, tolerances
 from results.typed import read_csv
 
 TEST_SPLITS = ("val", "test")
@@ -39,12 +39,19 @@ def why_not_counted(group: Group) -> str:
     if not has_known_hash(group.protocol, group.first.protocol_hash):
         known = protocol_hashes()[group.protocol]
         return f"settings {group.first.protocol_hash[:8]}, those of protocol {group.protocol} are {known[:8]}"
-    return why_no_measurement(group)
+    return why_no_measurement(group) or _why_not_the_test_set(group)
 
 
 def has_known_hash(protocol: str, found: str) -> bool:
     """Whether `found` is the hash of the protocol's settings; any is where the protocol has none in the table."""
     return protocol_hashes().get(protocol, found) == found
+
+
+def _why_not_the_test_set(group: Group) -> str:
+    """Whoever calls data official must have measured on as many images as the published test set has."""
+    tolerance = tolerances().get(group.cell)
+    published, found = tolerance.test_images if tolerance else None, group.first.measurement.sample_count
+    return f"on {found} images, the published test set has {published}" if published not in (None, found) else ""
 
 
 def why_no_measurement(group: Group) -> str:

@@ -14,10 +14,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from results import atomic
 from results.checkpoints import file_and_part
 from results.costs import costs
 from results.probe import cores, free_disk_gib, host_memory_gib
-from results.refusal import Refusal
+from results.refusal import Refusal, one_line
 from results.sealed import given_file_sha256
 from results.stages import STAGES, Stage
 
@@ -32,6 +33,7 @@ LEAST_DISK_GIB = 0.5
 DEMO_GIB_PER_STAGE = 0.4
 """A whole demo of nine stages left 3.6 GiB behind, most of it the detectors' checkpoints."""
 DOCTOR_SECONDS = 3600.0
+GPU_SECONDS = 60.0
 NEEDED = ("torch", "torchvision", "numpy", "tyro", "rich", "scikit-learn", "liblinear-official", "pycocotools")
 ENGINES = {"vissl": "places205, inat18 and voc07 run on this suite's own loops", "detectron2": "voc0712, coco"}
 # The first bytes of what torch.save writes: a zip archive today, a pickle in its older form.
@@ -100,6 +102,10 @@ def before_work(
 
 def machine(folder: Path, needed_gib: float) -> list[Finding]:
     """Disk below `folder` against what will be written there, memory, and cores."""
+    try:
+        atomic.refuse_unwritable(folder)
+    except Refusal as refusal:
+        return [Finding("machine", "problem", str(refusal))]
     free = free_disk_gib(folder)
     total, available = host_memory_gib()
     return [
@@ -206,7 +212,10 @@ def _gpus() -> Finding:
     if program is None:
         return Finding("environment", "warning", "no NVIDIA GPU: everything runs on the CPU")
     query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    done = subprocess.run(query, capture_output=True, text=True, timeout=60, check=False)
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=GPU_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("environment", "warning", f"{program} does not answer ({one_line(error)}): is the driver well?")
     names = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     if done.returncode or not names:
         return Finding("environment", "warning", "nvidia-smi sees no GPU: everything runs on the CPU")

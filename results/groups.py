@@ -75,7 +75,7 @@ def _identity(record: Record) -> tuple[str, ...]:
 
 def _group(records: Sequence[Record]) -> Group:
     newest: dict[int, Record] = {}
-    for record in sorted(records, key=lambda found: found.created):
+    for record in sorted(records, key=lambda found: found.moment):
         newest[record.seed] = record
     kept = tuple(newest[seed] for seed in sorted(newest))
     return Group(kept, len(records) - len(kept), summarize([record.measurement.value for record in kept]))

@@ -12,6 +12,8 @@ from results.refusal import Refusal
 from results.typed import check_types
 
 SCHEMA_VERSION = 1
+LARGEST_NUMBER = 1e9
+"""No cell's number comes near; sums over seeds stay finite."""
 PRETRAINING_DEVIATION = "pretraining: "
 CORPORA = ("official", "digits", "other")
 
@@ -92,6 +94,11 @@ class Record:
         return self.measurement.cell
 
     @property
+    def moment(self) -> datetime:
+        """When it was created; by that the newest of several is known, whatever their time zones."""
+        return datetime.fromisoformat(self.created)
+
+    @property
     def protocol_deviations(self) -> tuple[str, ...]:
         """Those of the deviations that are this measurement's own, not its checkpoint's pretraining's."""
         return tuple(line for line in self.deviations if not line.startswith(PRETRAINING_DEVIATION))
@@ -111,6 +118,12 @@ def check_record(record: Record) -> None:
         raise Refusal(f"unknown cell {measurement.cell!r}; `python -m results cells` lists the known ones")
     if measurement.unit == "percent" and not 0 <= measurement.value <= 100:
         raise Refusal(f"record.measurement.value is {measurement.value}, expected 0 to 100 percent")
+    for name in ("value", "final", "best"):
+        if abs(getattr(measurement, name) or 0) > LARGEST_NUMBER:
+            raise Refusal(f"record.measurement.{name} is beyond what any measurement can be")
+    for split, count in dataset.counts.items():
+        if count < 0:
+            raise Refusal(f"record.dataset.counts[{split!r}] is {count}, expected at least 0")
     if measurement.sample_count < 1:
         raise Refusal(f"record.measurement.sample_count is {measurement.sample_count}, expected at least 1")
     if dataset.corpus not in CORPORA:
@@ -148,6 +161,8 @@ def _check_identity(record: Record) -> None:
     if not re.fullmatch("[0-9a-f]{64}", record.checkpoint.sha256):
         raise Refusal(f"record.checkpoint.sha256 is {record.checkpoint.sha256!r}, expected 64 hexadecimal digits")
     try:
-        datetime.fromisoformat(record.created)
-    except ValueError as error:
-        raise Refusal(f"record.created is {record.created!r}, expected a date and time as ISO 8601 has them") from error
+        moment = datetime.fromisoformat(record.created)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Refusal(f"record.created is {record.created!r}, expected date, time and offset as ISO 8601 has them")

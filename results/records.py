@@ -134,7 +134,7 @@ def read_records(folder: Path) -> tuple[list[Record], list[str]]:
 def find(records: Iterable[Record], key: RecordKey) -> Record | None:
     """The newest record with this key, or None when the cell has still to be measured."""
     matching = [record for record in records if key_of(record) == key]
-    return max(matching, key=lambda record: record.created, default=None)
+    return max(matching, key=lambda record: record.moment, default=None)
 
 
 def _to_json(record: Record) -> dict[str, Any]:

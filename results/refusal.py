@@ -1,5 +1,6 @@
 """One way to refuse bad input: a clear line for the user, exit status 2, no traceback."""
 
+import errno
 import hashlib
 import io
 import os
@@ -34,18 +35,24 @@ class Failure(RuntimeError):  # noqa: N818 - named as users know it
 def run_command_line(command: Callable[[], int | None]) -> None:
     """Run a `__main__` body and exit with its status; a `Refusal` becomes one line and status 2, a `Failure` 1.
 
-    A terminal or file that cannot hold every character gets "?" in their places; a reader who has gone ("| head") ends
-    the command quietly. Anything else that escapes is a programmer's mistake and keeps its traceback.
+    An output that cannot hold every character gets "?" in their places, one that is full is refused, and a reader who
+    has gone ("| head") ends the command quietly. Anything else that escapes is a programmer's mistake and keeps its
+    traceback.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         status = command()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may have been closed before this began
+            sys.stdout.flush()
     except BrokenPipeError:
         _leave_unless_somebody_reads()
         raise
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _say(f"error: cannot write {error.filename or 'the output'}: {error.strerror}; free space")
+        sys.exit(USAGE_STATUS)
     except Refusal as refusal:
         _say(f"error: {own_words(refusal)}")
         sys.exit(USAGE_STATUS)

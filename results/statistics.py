@@ -93,5 +93,6 @@ def paired_bootstrap(
     draws = np.random.default_rng(seed).multinomial(n, [wins / n, losses / n, (n - wins - losses) / n], size=resamples)
     differences = 100.0 * (draws[:, 0] - draws[:, 1]) / n  # (resamples,)
     low, high = np.percentile(differences, [50 * (1 - CONFIDENCE), 100 - 50 * (1 - CONFIDENCE)])
-    tail = min(float(np.mean(differences <= 0)), float(np.mean(differences >= 0)))
+    # The observed set counts as one resample: no finite number of them shows a probability of 0.
+    tail = (1 + min(int(np.sum(differences <= 0)), int(np.sum(differences >= 0)))) / (1 + resamples)
     return PairedDifference(100.0 * (wins - losses) / n, (float(low), float(high)), min(1.0, 2 * tail), n)

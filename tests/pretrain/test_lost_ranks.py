@@ -104,21 +104,25 @@ def test_a_hanging_rank_is_named_when_the_time_is_up(what: str, rank: int, tmp_p
 
 
 @pytest.mark.parametrize(
-    "what", ["MemoryError", *(pytest.param(w, marks=SLOW) for w in ("OutOfMemoryError", "allocator"))]
-)
-def test_a_rank_without_memory_says_so_and_the_others_say_that_it_did(what: str, tmp_path: Path) -> None:
-    statuses, said, seconds = lost(what, 1, 2, tmp_path)
-    assert statuses == [1]
+    ("what", "size"),
+    [("MemoryError", 2), *(pytest.param(*case, marks=SLOW) for case in (
+        ("OutOfMemoryError", 2), ("allocator", 2), ("MemoryError", 4)
+    ))],
+)  # fmt: skip
+def test_a_rank_without_memory_says_so_and_the_others_say_that_it_did(what: str, size: int, tmp_path: Path) -> None:
+    statuses, said, seconds = lost(what, 1, size, tmp_path)
+    assert statuses == [1] * (size - 1)
     assert len(said) == 2
     assert all("rank 1 ran out of memory" in line for line in said)
     assert seconds < SOON
 
 
-def test_a_refusal_on_one_rank_ends_the_others(tmp_path: Path) -> None:
-    statuses, said, _ = lost("Refusal", 0, 2, tmp_path)
-    assert statuses == [1]
-    assert said[0] == "error: the folder is in use"
-    assert said[1].startswith("error: rank 0 ended: Refusal: the folder is in use")
+@pytest.mark.parametrize(("rank", "size"), [(0, 2), pytest.param(2, 4, marks=SLOW)])
+def test_a_refusal_on_one_rank_ends_the_others(rank: int, size: int, tmp_path: Path) -> None:
+    statuses, said, _ = lost("Refusal", rank, size, tmp_path)
+    assert statuses == [1] * (size - 1)
+    assert len(said) == 2 and "error: the folder is in use" in said
+    assert any(line.startswith(f"error: rank {rank} ended: Refusal: the folder is in use") for line in said)
 
 
 def test_ranks_that_end_well_end_at_once(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from results.counting import protocol_hashes
 from results.records import CheckpointIdentity, DatasetIdentity, Measurement, Record
+from results.tables import tolerances
 
 DIGESTS = {"VICReg": "a" * 64, "Barlow Twins": "b" * 64, "random init": "c" * 64}
 
@@ -28,12 +29,15 @@ def build_record(
     details: dict[str, Any] | None = None,
     attachments: dict[str, str] | None = None,
     sha256: str = "",
+    sample_count: int = 0,
     **changes: Any,
 ) -> Record:
     """A whole record; every argument is a field of it or of one of its parts."""
-    counts = {"train": 1437, "val": 360} if corpus == "digits" else {"train": 1_281_167, "val": 50_000}
+    tolerance = tolerances().get(cell)
+    test_images = tolerance.test_images if tolerance else None
+    counts = {"train": 1437, "val": 360} if corpus == "digits" else {"train": 1_281_167, "val": test_images or 50_000}
     record = Record(
-        measurement=Measurement(cell, value, counts["val"], details=details or {}),
+        measurement=Measurement(cell, value, sample_count or counts["val"], details=details or {}),
         checkpoint=CheckpointIdentity(sha256 or DIGESTS.get(label, "d" * 64), "resnet50.pth", label),
         dataset=DatasetIdentity("imagenet", corpus, f"{corpus}-fingerprint", counts, subset),
         protocol=protocol,

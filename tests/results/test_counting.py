@@ -77,3 +77,13 @@ def test_the_table_of_hashes_is_that_of_the_rooms_protocols(room: dict[str, Any]
     # Where this fails a protocol was changed: the lines found belong into results/paper/protocol_hashes.csv, and
     # records made before the change no longer count.
     assert found == {name: protocol_hashes().get(name) for name in found}
+
+
+@pytest.mark.parametrize("counts", [{"val": 100}, {}, {"train": 9}])
+def test_official_data_without_the_published_number_of_test_images_is_none(
+    make_record: Make, counts: dict[str, int]
+) -> None:
+    record = make_record("table1/linear/top5", 91.1, sample_count=100)
+    forged = dataclasses.replace(record, dataset=dataclasses.replace(record.dataset, counts=counts))
+    line = next(line for line in compare([forged]).lines if line.group is not None)
+    assert line.verdict == "deviates" and line.reason == "on 100 images, the published test set has 50000"

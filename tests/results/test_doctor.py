@@ -202,6 +202,21 @@ def test_without_data_and_checkpoint_only_environment_and_machine_are_looked_at(
     assert {finding.area for finding in examine({}, "", tmp_path)} == {"environment", "machine"}
 
 
+@pytest.mark.parametrize("body", ["#!/bin/sh\nexec sleep 30\n", "no program at all"])
+def test_a_driver_that_does_not_answer_is_a_warning(body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(body)
+    program.chmod(0o755)
+    monkeypatch.setattr("results.doctor.shutil.which", lambda name: str(program))
+    monkeypatch.setattr("results.doctor.GPU_SECONDS", 0.5)
+    found = environment(())[-1]
+    assert found.state == "warning" and f"{program} does not answer (" in found.text
+
+
+def test_a_folder_that_cannot_be_written_is_a_problem() -> None:
+    assert [finding.state for finding in machine(Path("/dev/null/runs"), 0.0)] == ["problem"]
+
+
 def test_a_checkpoint_copied_in_part_is_a_problem(weights: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-30])
     found = checkpoint_file(str(weights))

@@ -116,11 +116,13 @@ def kept(tmp_path: Path, make_record: Make) -> list[Record]:
     good, worse = good % 10, worse % 10
     good[labels == 0] += 100
     worse[labels <= 1] = worse[labels <= 1][:, ::-1]  # wrong at first, right among five
+    mine, theirs = save(tmp_path, "v.npz", good, labels), save(tmp_path, "b.npz", worse, labels)
+    top5 = "table1/linear/top5"
     return [
-        make_record(value=90.0, attachments=save(tmp_path, "v.npz", good, labels)),
-        make_record(value=80.0, label="Barlow Twins", attachments=save(tmp_path, "b.npz", worse, labels)),
-        make_record("table1/linear/top5", 90.0, attachments={"predictions": "attachments/v.npz"}),
-        make_record("table1/linear/top5", 100.0, label="Barlow Twins", attachments={"predictions": BARLOW}),
+        make_record(value=90.0, attachments=mine, sample_count=1000),
+        make_record(value=80.0, label="Barlow Twins", attachments=theirs, sample_count=1000),
+        make_record(top5, 90.0, attachments=mine, sample_count=1000),
+        make_record(top5, 100.0, label="Barlow Twins", attachments=theirs, sample_count=1000),
         make_record("table2/voc07/mAP", 86.0), make_record("table2/voc07/mAP", 85.0, label="Barlow Twins"),
     ]  # fmt: skip
 
@@ -157,9 +159,39 @@ def test_an_unknown_checkpoint_to_compare_with_is_refused_with_those_there_are(
 def test_predictions_on_other_images_are_not_paired(tmp_path: Path, kept: list[Record], make_record: Make) -> None:
     labels = (np.arange(1000) + 1) % 10
     other = save(tmp_path, "o.npz", labels[:, None] + np.arange(5), labels)
-    records = [kept[0], make_record(value=80.0, label="BYOL", attachments=other)]
+    records = [kept[0], make_record(value=100.0, label="BYOL", attachments=other, sample_count=1000)]
     (duel,) = duels(records, tmp_path, "BYOL")
     assert duel.difference is None and "different images" in duel.reason
+
+
+@pytest.mark.parametrize(("value", "images"), [(64.5, 1000), (80.0, 50_000)])
+def test_predictions_that_do_not_give_their_records_number_are_not_paired(
+    tmp_path: Path, kept: list[Record], make_record: Make, value: float, images: int
+) -> None:
+    other = {"predictions": "attachments/b.npz"}
+    records = [kept[0], make_record(value=value, label="BYOL", attachments=other, sample_count=images)]
+    (duel,) = duels(records, tmp_path, "BYOL")
+    assert duel.difference is None and "b.npz gives 80.000 on 1000 images, its record" in duel.reason
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"ranked": np.arange(9), "labels": np.arange(9)},
+        {"prediction": np.array(3), "labels": np.arange(9)},
+        {"ranked": np.zeros((9, 5), int), "labels": np.arange(4)},
+        {"ranked": np.zeros((0, 5), int), "labels": np.arange(0)},
+        {"correct": np.zeros((9, 2), bool)},
+        {"ranked": np.zeros((9, 5)), "labels": np.arange(9)},
+    ],
+    ids=["flat", "single", "fewer labels", "none", "square", "fractions"],
+)
+def test_predictions_of_impossible_shapes_are_named(
+    tmp_path: Path, kept: list[Record], arrays: dict[str, np.ndarray]
+) -> None:
+    np.savez(tmp_path / "attachments" / "b.npz", **arrays)
+    found = duels(kept, tmp_path, "Barlow Twins")[0]
+    assert found.difference is None and "b.npz does not hold predictions: " in found.reason
 
 
 def test_a_damaged_predictions_file_is_named(tmp_path: Path, kept: list[Record]) -> None:

@@ -52,6 +52,8 @@ def test_a_record_is_never_overwritten(tmp_path: Path, make_record: Make) -> Non
         ({"value": math.nan}, "measurement.value is nan, expected a finite number"),
         ({"value": math.inf}, "measurement.value is inf"),
         ({"value": 101.0}, "expected 0 to 100 percent"),
+        ({"sample_count": -5}, "sample_count is -5"),
+        ({"created": "2026-01-01T00:00:00"}, "expected date, time and offset"),
         ({"cell": "table9/linear/top1"}, "unknown cell 'table9/linear/top1'.*python -m results cells"),
         ({"seed": 1.5}, "record.seed is 1.5, expected int"),
         ({"seed": -1}, "record.seed is -1, expected at least 0"),
@@ -70,6 +72,29 @@ def test_an_impossible_record_is_refused_before_anything_is_written(
     with pytest.raises(Refusal, match=complaint):
         write_record(make_record(**changes), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("field", "number"), [("value", 10**400), ("value", 1e308), ("final", -1e300), ("best", 1e12)])
+def test_a_number_beyond_all_measurements_is_refused_in_any_unit(
+    tmp_path: Path, make_record: Make, field: str, number: float
+) -> None:
+    record = make_record()
+    measurement = dataclasses.replace(record.measurement, unit="points", **{field: number})  # type: ignore[arg-type]
+    with pytest.raises(Refusal, match=f"measurement.{field} is beyond|expected a finite number"):
+        write_record(dataclasses.replace(record, measurement=measurement), tmp_path)
+
+
+def test_negative_counts_are_refused(tmp_path: Path, make_record: Make) -> None:
+    record = make_record()
+    with pytest.raises(Refusal, match=r"counts\['val'\] is -1"):
+        write_record(
+            dataclasses.replace(record, dataset=dataclasses.replace(record.dataset, counts={"val": -1})), tmp_path
+        )
+
+
+def test_the_newest_of_two_is_told_across_time_zones(make_record: Make) -> None:
+    early, late = make_record(created="2026-01-01T12:00:00+05:00"), make_record(created="2026-01-01T09:00:00+00:00")
+    assert find([late, early], key_of(early)) is late
 
 
 def poison(path: Path, kind: str) -> None:

@@ -80,3 +80,21 @@ def test_what_a_file_says_cannot_steer_the_terminal() -> None:
     said = str(Refusal("a.pth refers to \x1b[2J\x07\u202e\x85x; line one\nline two, Straße"))
     assert said == "a.pth refers to \\x1b[2J\\x07\\u202e\\x85x; line one\nline two, Straße"
     assert one_line(ValueError("first\nsecond")) == "first" and one_line(KeyError()) == "KeyError"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_an_output_that_is_full_is_refused() -> None:
+    words = [sys.executable, "-m", "results", "explain", "table2/voc07/mAP"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: cannot write the output: No space left on device; free space\n",
+    )
+
+
+def test_a_closed_output_is_no_obstacle() -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m results cells >&-"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -24,10 +24,8 @@ def digest(root: Path) -> str:
 
 def test_the_corpus_is_built_once_and_found_whole_the_second_time(digits_root: Path) -> None:
     before = (digits_root / "CORPUS.json").stat().st_mtime_ns
-    started = time.monotonic()
     found, written = build.build(digits_root, seed=0)
     assert not written
-    assert time.monotonic() - started < 2
     assert (digits_root / "CORPUS.json").stat().st_mtime_ns == before
     assert found.counts["imagenet"] == {"train": 1437, "val": 360}
     assert not list(digits_root.glob(".*"))
