@@ -13,6 +13,13 @@ GPUS ?= 1
 ARGS ?=
 FORMAT ?= terminal
 
+# A variable that no recipe reads is a typing error: better refused than ignored.
+VARIABLES := CHECKPOINT IMAGENET PLACES205 INAT18 VOC COCO GPUS RECIPE RUNS RECORDS SEEDS FORMAT ARGS PYTHON VENV PY READY
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+ifneq ($(filter-out $(VARIABLES),$(GIVEN)),)
+$(error error: no such variable: $(filter-out $(VARIABLES),$(GIVEN)); `make help` lists them)
+endif
+
 # An active conda environment that satisfies environment.yml is used as it is; otherwise .venv is built and used.
 VENV := .venv
 ifneq ($(CONDA_PREFIX),)

@@ -123,7 +123,7 @@ def say_if_assumed(weights: ResolvedWeights, label: str) -> None:
     """One line on stderr where neither the weights nor `label` (run.label) name the row that the record is for."""
     if weights.label_assumed and not label and os.environ.get("RANK", "0") == "0":
         print(
-            f"warning: {weights.path} has no card and no --run.label is given: recorded as {weights.label}; "
+            f"warning: {weights.path} has no card and no --run.label is given: taken for {weights.label}'s; "
             "give --run.label to say what it is",
             file=sys.stderr,
         )

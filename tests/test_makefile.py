@@ -55,6 +55,13 @@ def test_a_missing_variable_is_one_line_with_an_example_and_status_2(
     assert done.stdout == ""
 
 
+def test_a_mistyped_variable_is_refused_and_not_ignored() -> None:
+    done = make("doctor", "CHEKPOINT=resnet50.pth")
+    assert done.returncode == 2 and done.stdout == ""
+    assert "no such variable: CHEKPOINT; `make help` lists them" in done.stderr
+    assert make("-n", "compare", "ARGS=--strict --against=x", "RUNS=a b").returncode == 0
+
+
 def test_reproduce_is_told_of_the_gpus_and_of_paths_with_spaces() -> None:
     done = make("-n", "reproduce", "CHECKPOINT=my dir/r.pth", "IMAGENET=/data/my imagenet", "GPUS=8")
     command = shlex.split(done.stdout.strip().splitlines()[-1])

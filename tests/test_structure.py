@@ -23,6 +23,7 @@ MAY_IMPORT = {
 # What the other rooms may know of results: how to name, refuse, write and record, and whom to ask first; never how to
 # compare.
 VOCABULARY = {
+    "activation",
     "atomic",
     "cards",
     "cells",

@@ -35,7 +35,7 @@ def digits_section(comparison: Comparison, sources: Sources) -> Markup | None:
     warning = element(
         "p", element("strong", "Not comparable with the paper. "),
         "The same code at a small size on scikit-learn's handwritten digits: 1,437 images to train on, 360 held out. "
-        "What is expected here was fixed beforehand, and the untrained control shows how much is learned.",
+        "What is expected here was fixed beforehand, and the control is the network as pretraining starts from it.",
         class_="fence",
     )  # fmt: skip
     table = element("table", element("thead", head), element("tbody", *rows))

@@ -152,7 +152,7 @@ def test_a_file_that_nothing_names_says_so_in_its_origin_and_on_stderr(
     weights.say_if_assumed(found, "MoCo v2")
     assert not capsys.readouterr().err
     weights.say_if_assumed(found, "")
-    assert capsys.readouterr().err.count("no card and no --run.label is given: recorded as VICReg") == 1
+    assert capsys.readouterr().err.count("no card and no --run.label is given: taken for VICReg's") == 1
 
 
 def test_published_weights_are_known_under_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,9 +98,6 @@ def test_json_holds_everything_and_is_valid(comparison: Comparison) -> None:
     assert "table1/linear/top1" not in document["missing"] and len(document["missing"]) == 60
 
 
-BARLOW = "attachments/b.npz"
-
-
 def save(folder: Path, name: str, ranked: np.ndarray, labels: np.ndarray, **more: np.ndarray) -> dict[str, str]:
     """Keep predictions beside the records, as the evaluate room does."""
     (folder / "attachments").mkdir(exist_ok=True)
