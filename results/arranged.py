@@ -66,7 +66,9 @@ def headline(comparison: Comparison) -> str:
     text = f"Paper: {', '.join(words)} of {sum(found.values())} lines."
     judged = [verdict for verdict in digits if verdict in ("within", "below")]
     if judged:
-        text += f" Digits: {judged.count('within')} of {len(judged)} expectations met."
+        text += f" Digits: {judged.count('within')} of {len(judged)} expectations met"
+        undecided = sum(line.verdict == "not run" and line.expectation is not None for line in comparison.digits)
+        text += f", {undecided} undecided." if undecided else "."
     return text
 
 

@@ -125,8 +125,9 @@ def _latex_table(table: Table, sources: list[Source]) -> str:
     body = [" & ".join(_latex_text(text) for text in entry.texts) + r" \\" for entry in table.entries]
     used = {entry.texts[-1] for entry in table.entries}
     notes = " ".join(_latex_text(source.sentence()) + "." for source in sources if source.letter in used)
+    caption = f"{_latex_text(table.title)}. {notes}"
     return "\n".join([
-        r"\begin{table}", r"\centering", rf"\caption{{{_latex_text(table.title)}. {notes}}}",
+        r"\begin{table}", r"\centering", rf"\caption{{{caption.rstrip()}}}",
         rf"\begin{{tabular}}{{{columns}}}", r"\toprule",
         " & ".join(_latex_text(heading) for heading in table.headings) + r" \\", r"\midrule", *body, r"\bottomrule",
         r"\end{tabular}", r"\end{table}",

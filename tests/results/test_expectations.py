@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from results.arranged import headline
 from results.compare import Comparison, compare
 from results.expectations import expectations
 from results.records import Record
@@ -63,6 +64,15 @@ def test_a_control_under_other_terms_is_not_the_control(make_record: Make) -> No
     assert [(line.verdict, line.reason) for line in lines if line.group] == [
         ("not run", "random init was not measured")
     ]
+
+
+def test_an_expectation_whose_control_is_missing_is_undecided(make_record: Make) -> None:
+    linear = make_record(value=98.6, corpus="digits", protocol="linear-demo")
+    knn = [
+        make_record("table5/knn_20/top1", value, corpus="digits", protocol="knn-demo", label=label)
+        for value, label in ((96.1, "VICReg"), (21.7, "random init"))
+    ]
+    assert headline(compare([linear, *knn])).endswith("Digits: 1 of 1 expectations met, 1 undecided.")
 
 
 def test_a_cell_without_expectation_is_shown_beside_its_control(make_record: Make) -> None:
